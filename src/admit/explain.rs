@@ -1,0 +1,138 @@
+//! A decision in sentences: for the warning that kubectl prints, for the audit log, and step by step for `explain`.
+//!
+//! Everything here is read off the [`Decision`]; nothing is decided again.
+
+use serde::Serialize;
+
+use super::decision::{Decision, Verdict, Wanted, WantedStep};
+use super::pod::PodView;
+use crate::network::NETWORKS_ANNOTATION;
+use crate::world::Outcome;
+
+/// One step of a decision. Only what was looked for is there: a pod that opts out has no step about its cluster.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// What the step is about: `cluster`, `role`, `provider`, `network`, `change`, `before` or `reason`.
+    pub about: &'static str,
+    /// What was found.
+    pub found: String,
+    /// By what, or who says so, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+/// The steps of a decision, in the order in which they were taken.
+#[must_use]
+pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut step = |about, found: String, because: Option<String>| steps.push(Step { about, found, because });
+    if let Some(cluster) = decision.cluster {
+        let because = format!("the only {} in namespace {}", cluster.kind, cluster.id.namespace);
+        step("cluster", cluster.to_string(), Some(because));
+    }
+    if let Some(found) = &decision.recognised {
+        step("role", format!("{} {}", found.system.name, found.role.name), Some(format!("label {}", found.by)));
+    }
+    if let Some(provider) = &decision.provider {
+        step("provider", provider.provider.name().to_owned(), Some(provider.source.to_string()));
+    }
+    for wanted in &decision.wanted {
+        let (found, because) = describe_wanted(wanted);
+        step("network", found, Some(because));
+    }
+    match &decision.verdict {
+        Verdict::Attach { annotation } => {
+            step("change", format!("annotation {NETWORKS_ANNOTATION}: {annotation}"), None);
+            let before = pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default();
+            let before = before.split_whitespace().collect::<Vec<_>>().join(" ");
+            step("before", if before.is_empty() { "not set".to_owned() } else { before }, None);
+        }
+        Verdict::UseHostNetwork => {
+            let because = "cluster names resolve on the host network only with this DNS policy".to_owned();
+            step("change", "hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet".to_owned(), Some(because));
+        }
+        Verdict::Leave(reason) => step("reason", reason.to_string(), None),
+    }
+    steps
+}
+
+/// What becomes of the pod, in a few words.
+#[must_use]
+pub fn summary(decision: &Decision<'_>) -> String {
+    match &decision.verdict {
+        Verdict::Attach { .. } => {
+            let networks: Vec<String> = decision.added().map(|selection| selection.attachment.to_string()).collect();
+            format!("gets {}", networks.join(" and "))
+        }
+        Verdict::UseHostNetwork => "gets the host network".to_owned(),
+        Verdict::Leave(reason) if decision.is_denied() => format!("is refused ({})", reason.name()),
+        Verdict::Leave(reason) => format!("is left as it is ({})", reason.name()),
+    }
+}
+
+/// What the one who created the pod should read, where there is something to act on.
+#[must_use]
+pub fn warning(decision: &Decision<'_>, pod: &PodView<'_>) -> Option<String> {
+    match (&decision.verdict, decision.outcome) {
+        (Verdict::Leave(reason), Outcome::Warn) => {
+            Some(format!("rook-multihome left pod {} alone: {reason}", pod.display_name()))
+        }
+        (Verdict::Leave(_) | Verdict::Attach { .. } | Verdict::UseHostNetwork, _) => None,
+    }
+}
+
+/// Why a pod is refused, where it is.
+#[must_use]
+pub fn refusal(decision: &Decision<'_>) -> Option<String> {
+    let reason = decision.reason().filter(|_| decision.is_denied())?;
+    Some(format!("rook-multihome refuses this pod ({}): {reason}", reason.name()))
+}
+
+/// The annotations for the audit log: cluster and role where they are known, then the networks that were attached or the
+/// reason for leaving the pod alone. The API server puts the webhook's name before each key.
+#[must_use]
+pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)> {
+    let mut annotations = Vec::with_capacity(4);
+    if let Some(cluster) = decision.cluster {
+        annotations.push(("cluster", cluster.id.to_string()));
+    }
+    if let Some(found) = &decision.recognised {
+        annotations.push(("role", format!("{}/{}", found.system.name, found.role.name)));
+    }
+    match &decision.verdict {
+        Verdict::Attach { .. } => annotations.push(("networks", attached(decision))),
+        Verdict::UseHostNetwork => annotations.push(("networks", "host".to_owned())),
+        Verdict::Leave(reason) => annotations.push(("reason", reason.name().to_owned())),
+    }
+    annotations
+}
+
+/// The networks that are attached, as `key=namespace/name`, joined by commas.
+fn attached(decision: &Decision<'_>) -> String {
+    let added = decision.wanted.iter().filter(|wanted| wanted.step == WantedStep::Add);
+    let networks = added
+        .filter_map(|wanted| wanted.declared.map(|(_, selection)| format!("{}={}", wanted.key, selection.attachment)));
+    networks.collect::<Vec<_>>().join(",")
+}
+
+fn describe_wanted(wanted: &Wanted<'_>) -> (String, String) {
+    let Some((key, selection)) = wanted.declared else {
+        return (format!("{}: none", wanted.key), "the cluster declares nothing for it".to_owned());
+    };
+    let interface = match &selection.interface {
+        Some(interface) => format!(" as interface {interface}"),
+        None => String::new(),
+    };
+    let declared = if key == wanted.key {
+        format!("declared for {key}")
+    } else {
+        format!("{} is not declared, and falls back to {key}", wanted.key)
+    };
+    let step = match wanted.step {
+        WantedStep::Add => "to be added",
+        WantedStep::Present => "the pod has it already",
+        WantedStep::SameAsEarlier => "the same attachment as before, attached once",
+        WantedStep::NotDeclared => "not declared",
+    };
+    (format!("{}: {}{interface}", wanted.key, selection.attachment), format!("{declared}; {step}"))
+}

@@ -1,0 +1,20 @@
+//! The decision: what to do with one pod, and why.
+//!
+//! [`decide()`] is a function of an admission and a snapshot, and total: nothing about a pod can make it fail, what is odd
+//! becomes a [`Reason`]. [`patch`] turns a decision into JSON Patch operations, [`explain`] into sentences. This room must
+//! never do I/O, look at a clock or wait, and it changes nothing but the networks annotation, `hostNetwork` and `dnsPolicy`.
+
+mod decide;
+mod decision;
+pub mod explain;
+pub mod patch;
+mod pod;
+
+pub use decide::decide;
+pub use decision::{Decision, EffectiveProvider, ProviderSource, Reason, Recognised, Verdict, Wanted};
+pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text};
+
+/// The annotation by which a pod, or the template it comes from, opts out.
+pub const INJECT_ANNOTATION: &str = "multihome.rook.io/inject";
+/// The value of [`INJECT_ANNOTATION`] that does.
+pub const INJECT_DISABLED: &str = "disabled";

@@ -1,0 +1,38 @@
+//! JSON Patch operations from a decision.
+//!
+//! Built from the decision, never by comparing documents. A patch that does not apply rejects the pod even under
+//! failurePolicy Ignore, so every path that an operation needs is known to be there: an annotations map that is absent or
+//! `null` is added whole.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation};
+use serde_json::{Value, json};
+
+use super::decision::{Decision, Verdict};
+use super::pod::PodView;
+use crate::network::NETWORKS_ANNOTATION;
+
+/// The DNS policy that goes with the host network; with the default one, cluster names would not resolve there.
+const HOST_DNS_POLICY: &str = "ClusterFirstWithHostNet";
+
+/// The operations that carry out `decision` on the pod it was taken for; none where nothing is to be changed.
+#[must_use]
+pub fn operations(decision: &Decision<'_>, pod: &PodView<'_>) -> Patch {
+    Patch(match &decision.verdict {
+        Verdict::Leave(_) => Vec::new(),
+        Verdict::Attach { annotation } => vec![if pod.metadata.annotations.is_some() {
+            // "add" also replaces a value that is there (RFC 6902, 4.1).
+            add(&["metadata", "annotations", NETWORKS_ANNOTATION], annotation.as_str().into())
+        } else {
+            add(&["metadata", "annotations"], json!({ NETWORKS_ANNOTATION: annotation }))
+        }],
+        Verdict::UseHostNetwork => vec![
+            add(&["spec", "hostNetwork"], Value::Bool(true)),
+            add(&["spec", "dnsPolicy"], Value::from(HOST_DNS_POLICY)),
+        ],
+    })
+}
+
+fn add(path: &[&str], value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value })
+}

@@ -1,0 +1,157 @@
+//! The commands, one file each, and what they have in common: flags, their environment variables, logs, exit codes.
+//!
+//! Data goes to stdout, logs and hints to stderr. A command is an argument struct with a `run`; it wires rooms together and
+//! decides nothing itself.
+
+mod certs;
+mod explain;
+mod input;
+mod review;
+mod serve;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::storage::Catalogue;
+use crate::world::manifests::{self, Report};
+use crate::world::{OutcomeRule, Settings, World};
+
+/// Attaches storage pods to the networks their cluster declares.
+///
+/// rook-multihome is a mutating admission webhook: it sees a pod being created, finds the storage cluster that owns it, and
+/// attaches the networks that the cluster declares, by the pod's role. The same decision can be had from files.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Every flag can be set by the environment variable named beside it."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How logs are written to stderr; auto is plain on a terminal and JSON elsewhere. RUST_LOG chooses which (default: info)
+    #[arg(long, global = true, value_enum, default_value = "auto", env = "ROOK_MULTIHOME_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer admission reviews over HTTPS, from a Kubernetes cluster's state or from manifests
+    Serve(serve::ServeArgs),
+    /// Print the answer to a review, pod or workload in a file
+    Review(review::ReviewArgs),
+    /// Say step by step what is done with a pod, and why
+    Explain(explain::ExplainArgs),
+    /// Make certificates
+    Certs(certs::CertsArgs),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Auto,
+    Plain,
+    Json,
+}
+
+/// What decisions are made of, besides the pod.
+#[derive(Debug, Args)]
+struct SettingsArgs {
+    /// Treat every cluster as if it used the host network, as Rook does under ROOK_ENFORCE_HOST_NETWORK. Set both or neither
+    #[arg(long, env = "ROOK_MULTIHOME_ENFORCE_HOST_NETWORK")]
+    enforce_host_network: bool,
+    /// What to do with pods that are left alone for a reason: leave, warn or deny, as in missing-attachment=deny. Repeatable,
+    /// or separated by commas; docs/decisions.md lists the concerns and their defaults
+    #[arg(long = "outcome", value_name = "CONCERN=OUTCOME", value_delimiter = ',', env = "ROOK_MULTIHOME_OUTCOME")]
+    outcomes: Vec<OutcomeRule>,
+}
+
+/// A world from files.
+#[derive(Debug, Args)]
+struct ManifestArgs {
+    /// A YAML or JSON file, or a folder of them, with clusters and attachment definitions; other kinds are ignored. Repeatable
+    #[arg(long, value_name = "PATH", required = true, env = "ROOK_MULTIHOME_MANIFESTS", value_delimiter = ',')]
+    manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Parses the command line and runs the command it names.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { command, log_format } = Cli::parse();
+    start_logs(log_format);
+    let done = match command {
+        Command::Serve(args) => args.run(),
+        Command::Review(args) => args.run(),
+        Command::Explain(args) => args.run(),
+        Command::Certs(args) => args.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            hint(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts logging to stderr.
+fn start_logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let terminal = std::io::stderr().is_terminal();
+    match format {
+        LogFormat::Plain => logs.with_ansi(terminal).init(),
+        LogFormat::Auto if terminal => logs.init(),
+        LogFormat::Auto | LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+impl SettingsArgs {
+    fn settings(self) -> Settings {
+        let Self { enforce_host_network, outcomes } = self;
+        Settings { enforce_host_network, outcomes }
+    }
+}
+
+impl ManifestArgs {
+    /// Reads the files; what is wrong with single objects goes to stderr.
+    fn load(self) -> anyhow::Result<(World, Report)> {
+        let Self { manifests, settings } = self;
+        load_manifests(&manifests, settings)
+    }
+}
+
+fn load_manifests(paths: &[PathBuf], settings: SettingsArgs) -> anyhow::Result<(World, Report)> {
+    let catalogue = Arc::new(Catalogue::built_in()?);
+    let (world, report) = manifests::load(paths, catalogue, settings.settings())?;
+    for problem in &report.problems {
+        hint(&format!("warning: {problem}"));
+    }
+    Ok((world, report))
+}
+
+/// Writes data to stdout.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        stdout.write_all(b"\n")?;
+    }
+    Ok(stdout.flush()?)
+}
+
+/// Writes a line for people to stderr. Where even that fails, there is nobody to tell.
+fn hint(text: &str) {
+    _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,163 @@
+//! `serve`: the webhook, fed by a Kubernetes cluster or by manifests. The composition root.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::{SettingsArgs, load_manifests, print};
+use crate::serve::{Parts, Phases, ServeSettings, Server};
+use crate::storage::Catalogue;
+use crate::tls::{ServedCertificate, authority, files};
+use crate::watch::{self, Progress};
+use crate::world::manifests::Report;
+use crate::world::{Published, World};
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Serve from YAML or JSON files or folders instead of a Kubernetes cluster. Repeatable
+    #[arg(long, value_name = "PATH", env = "ROOK_MULTIHOME_MANIFESTS", value_delimiter = ',')]
+    manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Address of the webhook (HTTPS)
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443", env = "ROOK_MULTIHOME_LISTEN")]
+    listen: SocketAddr,
+    /// Address of /livez, /readyz and /metrics (plain HTTP)
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", env = "ROOK_MULTIHOME_ADMIN_LISTEN")]
+    admin_listen: SocketAddr,
+    /// The folder with tls.crt, tls.key and ca.crt; with --manifests they are made for localhost where none is there
+    #[arg(long, value_name = "FOLDER", default_value = "certs", env = "ROOK_MULTIHOME_CERT_DIR")]
+    cert_dir: PathBuf,
+    /// How many connections to serve at a time
+    #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=100_000), env = "ROOK_MULTIHOME_MAX_CONNECTIONS")]
+    max_connections: u32,
+    /// Seconds to serve on after SIGTERM, until nobody sends reviews any more [default: 5, with --manifests 0]
+    #[arg(long, value_name = "SECONDS", env = "ROOK_MULTIHOME_DRAIN_DELAY")]
+    drain_delay: Option<u16>,
+    /// Seconds to wait, after that, for requests under way
+    #[arg(long, value_name = "SECONDS", default_value = "15", env = "ROOK_MULTIHOME_DRAIN_DEADLINE")]
+    drain_deadline: u16,
+    /// Threads that answer reviews [default: one for each core]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), env = "ROOK_MULTIHOME_THREADS")]
+    threads: Option<u16>,
+}
+
+/// How long the certificates for development are valid.
+const DEVELOPMENT_LIFETIME: Duration = Duration::from_hours(365 * 24);
+/// A review in the source tree, to try the server with.
+const SAMPLE_REVIEW: &str = "tests/admission/osd-multus/review.json";
+
+impl ServeArgs {
+    /// Serves until a signal says to stop.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = self.threads {
+            runtime.worker_threads(threads.into());
+        }
+        runtime.enable_all().build().context("cannot start the runtime")?.block_on(self.serve())
+    }
+
+    async fn serve(self) -> anyhow::Result<()> {
+        let Self {
+            manifests,
+            settings,
+            listen,
+            admin_listen,
+            cert_dir,
+            max_connections,
+            drain_delay,
+            drain_deadline,
+            threads: _,
+        } = self;
+        let offline = !manifests.is_empty();
+        let drain_delay = Duration::from_secs(drain_delay.unwrap_or(if offline { 0 } else { 5 }).into());
+        let server = Server::bind(ServeSettings {
+            listen,
+            admin_listen,
+            max_connections: usize::try_from(max_connections)?,
+            drain_delay,
+            drain_deadline: Duration::from_secs(drain_deadline.into()),
+        })
+        .await?;
+        let (listen, admin) = server.addresses()?;
+
+        let (published, progress) = if offline {
+            let (world, report) = load_manifests(&manifests, settings)?;
+            make_development_certificates(&cert_dir, listen.ip())?;
+            print(&welcome(&report, listen, admin, &cert_dir))?;
+            (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()))
+        } else {
+            let world = World::new(Arc::new(Catalogue::built_in()?), settings.settings());
+            let published = Arc::new(Published::new(world.snapshot()));
+            let client = watch::connect().await.context(
+                "no Kubernetes cluster to watch; set KUBECONFIG, run in a pod, or serve from files with --manifests",
+            )?;
+            (Arc::clone(&published), watch::start(&client, world, published))
+        };
+        let certificate = Arc::new(ServedCertificate::default());
+        tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
+
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
+        let phases = Phases::new();
+        let parts = Parts { published, progress, certificate };
+        tokio::select! {
+            served = server.run(parts, &phases) => Ok(served?),
+            signals = phases.follow_signals(drain_delay) => {
+                signals.context("cannot listen for signals")?;
+                anyhow::bail!("ended by a second signal, before requests under way were answered")
+            }
+        }
+    }
+}
+
+/// Makes certificates for this machine, unless there are any: with files instead of a cluster, nobody else brings them.
+fn make_development_certificates(folder: &Path, listen: IpAddr) -> anyhow::Result<()> {
+    if files::any_in(folder) {
+        // Said now and not only in the log, because without them nothing can be tried.
+        files::load(folder, SystemTime::now())?;
+        return Ok(());
+    }
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    if !listen.is_loopback() && !listen.is_unspecified() {
+        names.push(listen.to_string());
+    }
+    let issued = authority::issue(&names, SystemTime::now(), DEVELOPMENT_LIFETIME)?;
+    files::write(folder, &issued)?;
+    tracing::info!(folder = %folder.display(), "made a development authority and certificate, valid for a year");
+    Ok(())
+}
+
+/// What a user who has just started this by hand wants to know.
+fn welcome(report: &Report, listen: SocketAddr, admin: SocketAddr, cert_dir: &Path) -> String {
+    let Report { files, clusters, attachments, overrides, ignored, problems } = report;
+    let host = if listen.ip().is_loopback() || listen.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        SocketAddr::new(listen.ip(), 0).to_string().trim_end_matches(":0").to_owned()
+    };
+    let (review, make) = if Path::new(SAMPLE_REVIEW).exists() {
+        (SAMPLE_REVIEW, "")
+    } else {
+        (
+            "review.json",
+            "\n(rook-multihome review --output request --manifests FOLDER POD.yaml > review.json makes one)",
+        )
+    };
+    format!(
+        "Read {files} files: clusters {clusters}, attachment definitions {attachments}, host network overrides {overrides}, other objects {ignored}, problems {}.
+Try it from another terminal:
+
+  curl --cacert {ca} https://{host}:{port}/mutate -H 'Content-Type: application/json' -d @{review}
+{make}
+Health and metrics: http://{admin}/readyz?verbose  http://{admin}/metrics
+",
+        problems.len(),
+        ca = cert_dir.join(files::CA_FILE).display(),
+        port = listen.port(),
+    )
+}

@@ -1,0 +1,40 @@
+//! rook-multihome: a mutating admission webhook that attaches storage pods to the networks their cluster declares.
+//!
+//! # The rooms
+//!
+//! A room may use only the rooms below it; `tests/architecture.rs` guards that.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`cli`] | the commands, one file each |
+//! | [`serve`] | HTTPS: connections, routes, drain; the admin port |
+//! | [`wire`] | AdmissionReview v1: reading one, writing the answer. Pure |
+//! | [`admit`] | the decision: what to do with a pod, and why. Pure |
+//! | [`watch`] | Kubernetes in: watches that keep the world up to date |
+//! | [`world`] | the snapshot that decisions read, and how it is put together |
+//! | [`storage`] | storage systems and their roles, as data. Pure |
+//! | [`network`] | network specs, selections, attachment definitions. Pure |
+//! | [`tls`] | certificates: made, read, replaced while serving |
+//!
+//! Pure rooms have no async, no clock and no I/O. Only `watch` imports `kube`; only `serve` imports `axum` and `hyper`.
+//!
+//! # A pod's way through
+//!
+//! 1. [`serve::listener`] accepts the connection; [`serve::routes`] collects the body.
+//! 2. [`wire::Review::read`] parses it once, borrowing what a decision reads.
+//! 3. The handler takes one [`world::Snapshot`].
+//! 4. [`admit::decide()`] finds cluster, role, provider and networks, and decides.
+//! 5. [`admit::patch`] writes the operations, [`wire::answer`] the answer.
+//! 6. Counters and one log event; the reply goes out. There is no await from 2 to 6, and no API call.
+
+#![forbid(unsafe_code)]
+
+pub mod admit;
+pub mod cli;
+pub mod network;
+pub mod serve;
+pub mod storage;
+pub mod tls;
+pub mod watch;
+pub mod wire;
+pub mod world;

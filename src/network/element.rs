@@ -1,0 +1,288 @@
+//! One JSON element of the Multus annotation, kept as it was written.
+//!
+//! Other webhooks and newer plugins put fields into an element that this project has never heard of, and re-serialising
+//! through a typed struct is how injectors in the field lose them. So an element is a list of fields whose values stay raw
+//! text; only the fields that Multus itself checks are looked into. Keys are matched as Go's `encoding/json` matches them:
+//! without regard to case, the last one wins, and `null` counts as absent.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::cidr;
+
+/// One JSON object of the annotation: its fields in the order in which they stand, values as raw JSON text.
+#[derive(Debug)]
+pub(super) struct Element {
+    fields: Vec<(String, Box<RawValue>)>,
+}
+
+/// The fields in the order in which Rook writes them (`NetworkSelectionElement` of the attachment definition client).
+const WRITTEN_FIRST: [&str; 11] = [
+    "name",
+    "namespace",
+    "ips",
+    "mac",
+    "infiniband-guid",
+    "interface",
+    "portMappings",
+    "bandwidth",
+    "cni-args",
+    "default-route",
+    "ipam-claim-reference",
+];
+
+impl Element {
+    /// The text of the field `key`, or nothing where it is absent, `null` or empty.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, String> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let text: String = serde_json::from_str(value).map_err(|_| format!("\"{key}\" must be a text, not {value}"))?;
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// Checks what Multus checks in an element when it reads the annotation. A refused element fails the whole pod there.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for key in ["mac", "infiniband-guid"] {
+            if let Some(address) = self.text(key)?
+                && !cidr::is_hardware_address(&address)
+            {
+                return Err(format!(
+                    "\"{key}\" is \"{address}\", which is no hardware address (write it like 02:00:00:00:00:01)"
+                ));
+            }
+        }
+        for address in self.typed::<Vec<String>>("ips", "a list of texts")?.unwrap_or_default() {
+            if !cidr::is_address_request(&address) {
+                return Err(format!(
+                    "\"ips\" has \"{address}\", which is no address and no address with prefix length"
+                ));
+            }
+        }
+        for address in self.typed::<Vec<String>>("default-route", "a list of texts")?.unwrap_or_default() {
+            if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
+                return Err(format!("\"default-route\" has \"{address}\", which is no address"));
+            }
+        }
+        for key in ["deviceID", "ipam-claim-reference"] {
+            self.text(key)?;
+        }
+        self.typed::<serde_json::Map<String, serde_json::Value>>("cni-args", "an object")?;
+        self.typed::<Vec<PortMapping>>("portMappings", "a list of objects with whole port numbers")?;
+        self.typed::<Bandwidth>("bandwidth", "an object of whole numbers")?;
+        Ok(())
+    }
+
+    /// The element as one compact JSON object, every field as it stood, with the namespace filled in after the name.
+    pub(super) fn with_namespace(&self, namespace: &str) -> String {
+        let keeps_own = matches!(self.text("namespace"), Ok(Some(_)));
+        let mut object = ObjectWriter::new();
+        for (key, value) in &self.fields {
+            if !keeps_own && key.eq_ignore_ascii_case("namespace") {
+                continue;
+            }
+            object.field(key, value.get());
+            if !keeps_own && key.eq_ignore_ascii_case("name") && !object.has_namespace {
+                object.namespace(namespace);
+            }
+        }
+        if !keeps_own && !object.has_namespace {
+            object.namespace(namespace);
+        }
+        object.finish()
+    }
+
+    /// The element as Rook would write it: known fields first and in Rook's order, under their canonical names, `interface`
+    /// in place of the older `interfaceRequest`. Fields that Rook drops because it does not know them follow as they stood.
+    pub(super) fn canonical(&self, namespace: &str, interface: Option<&str>) -> String {
+        let mut object = ObjectWriter::new();
+        for key in WRITTEN_FIRST {
+            match (key, interface) {
+                ("namespace", _) => object.namespace(namespace),
+                ("interface", Some(interface)) => object.field(key, &json_text(interface)),
+                ("interface", None) => {}
+                _ => {
+                    if let Some(value) = self.value(key) {
+                        object.field(key, value);
+                    }
+                }
+            }
+        }
+        for (key, value) in &self.fields {
+            let known = WRITTEN_FIRST.iter().any(|known| known.eq_ignore_ascii_case(key));
+            if !known && !key.eq_ignore_ascii_case("interfaceRequest") {
+                object.field(key, value.get());
+            }
+        }
+        object.finish()
+    }
+
+    /// The raw text of the last field called `key` that is not `null`.
+    fn value(&self, key: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .rev()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.get())
+            .find(|value| *value != "null")
+    }
+
+    fn typed<T: serde::de::DeserializeOwned>(&self, key: &str, expected: &str) -> Result<Option<T>, String> {
+        self.value(key)
+            .map(|value| serde_json::from_str(value).map_err(|_| format!("\"{key}\" must be {expected}, not {value}")))
+            .transpose()
+    }
+}
+
+/// What Multus wants of a port mapping; anything else in the object is ignored, there as here.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)] // read for its types only
+struct PortMapping {
+    host_port: Option<i64>,
+    container_port: Option<i64>,
+    protocol: Option<String>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(dead_code)] // read for its types only
+struct Bandwidth {
+    ingress_rate: Option<i64>,
+    ingress_burst: Option<i64>,
+    egress_rate: Option<i64>,
+    egress_burst: Option<i64>,
+}
+
+/// Writes one compact JSON object, field by field.
+struct ObjectWriter {
+    json: String,
+    has_namespace: bool,
+}
+
+impl ObjectWriter {
+    fn new() -> Self {
+        Self { json: String::from("{"), has_namespace: false }
+    }
+
+    fn field(&mut self, key: &str, value: &str) {
+        if self.json.len() > 1 {
+            self.json.push(',');
+        }
+        self.json.push_str(&json_text(key));
+        self.json.push(':');
+        push_compact(&mut self.json, value);
+    }
+
+    fn namespace(&mut self, namespace: &str) {
+        self.field("namespace", &json_text(namespace));
+        self.has_namespace = true;
+    }
+
+    fn finish(mut self) -> String {
+        self.json.push('}');
+        self.json
+    }
+}
+
+/// `text` as a JSON string, quoted and escaped.
+pub(super) fn json_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Appends valid JSON text without the white space between its tokens.
+fn push_compact(out: &mut String, json: &str) {
+    let mut in_string = false;
+    let mut escaped = false;
+    for character in json.chars() {
+        if in_string {
+            in_string = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+        } else if character == '"' {
+            in_string = true;
+        } else if character.is_ascii_whitespace() {
+            continue;
+        }
+        out.push(character);
+    }
+}
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Element;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a \"name\"")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Element { fields })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(json: &str) -> Element {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn keys_are_matched_as_go_matches_them() {
+        let e = element(r#"{"NAME":"x","Interface":"net1","name":"y","name":null}"#);
+        assert_eq!(e.text("name").unwrap().as_deref(), Some("y"));
+        assert_eq!(e.text("interface").unwrap().as_deref(), Some("net1"));
+        assert_eq!(e.text("mac").unwrap(), None);
+        assert!(element(r#"{"name":5}"#).text("name").is_err());
+    }
+
+    #[test]
+    fn every_field_survives_and_the_namespace_is_filled_in() {
+        let json = r#"{ "mac": "02:00:00:00:00:01", "name": "a", "cni-args": {"b": [1, 12345678901234567890123], "s": "x \" y"}, "future": null }"#;
+        assert_eq!(
+            element(json).with_namespace("ns"),
+            r#"{"mac":"02:00:00:00:00:01","name":"a","namespace":"ns","cni-args":{"b":[1,12345678901234567890123],"s":"x \" y"},"future":null}"#
+        );
+        assert_eq!(element(r#"{"namespace":"","name":"a"}"#).with_namespace("ns"), r#"{"name":"a","namespace":"ns"}"#);
+        assert_eq!(
+            element(r#"{"namespace":"own","name":"a"}"#).with_namespace("ns"),
+            r#"{"namespace":"own","name":"a"}"#
+        );
+    }
+
+    #[test]
+    fn what_multus_refuses_is_refused() {
+        for bad in [
+            r#"{"mac":"2:0:0:0:0:1"}"#,
+            r#"{"infiniband-guid":"zz"}"#,
+            r#"{"ips":"10.0.0.5"}"#,
+            r#"{"ips":[5]}"#,
+            r#"{"ips":["10.0.0.05"]}"#,
+            r#"{"default-route":"10.0.0.1"}"#,
+            r#"{"default-route":["10.0.0.1/24"]}"#,
+            r#"{"cni-args":[]}"#,
+            r#"{"bandwidth":{"ingressRate":1.5}}"#,
+            r#"{"portMappings":[{"hostPort":"80"}]}"#,
+            r#"{"deviceID":7}"#,
+        ] {
+            assert!(element(bad).check().is_err(), "{bad}");
+        }
+        for good in [
+            r#"{"mac":null,"ips":null}"#,
+            r#"{"ips":[],"default-route":[""]}"#,
+            r#"{"default-route":["192.168.2.2","fc00::1"],"bandwidth":{"ingressRate":10},"portMappings":[{"hostPort":80,"x":1}]}"#,
+        ] {
+            element(good).check().unwrap();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Networks as a storage cluster declares them and as Multus reads them.
+//!
+//! This room knows the grammar of a cluster's network spec ([`spec`]), of one selector and of the Multus annotation
+//! ([`selection`]), of attachment definitions ([`attachment`]) and of address ranges ([`cidr`]). It knows nothing of pods,
+//! roles or storage systems, and must never do I/O: everything here is a function of text.
+
+pub mod attachment;
+pub mod cidr;
+mod element;
+pub mod name;
+pub mod selection;
+pub mod spec;
+
+pub use attachment::AttachmentDefinition;
+pub use name::{AttachmentRef, NetworkKey};
+pub use selection::{AnnotationError, NetworkSelection, SelectorError};
+pub use spec::{NetworkSpec, Provider, SpecProblem};
+
+/// The annotation in which Multus reads a pod's additional networks (Network Plumbing Working Group specification 1.3).
+pub const NETWORKS_ANNOTATION: &str = "k8s.v1.cni.cncf.io/networks";

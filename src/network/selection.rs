@@ -1,0 +1,263 @@
+//! Network selections: one element of the Multus annotation, and the two grammars that yield it.
+//!
+//! [`read_annotation`] reads what stands on a pod, by Multus's rules (multus-cni `parsePodNetworkAnnotation`).
+//! [`NetworkSelection::from_selector`] reads what a cluster declares, by Rook's (`NetworkSpec.GetNetworkSelection`, which
+//! uses the attachment definition client's parser). The two differ in small ways that matter, so each says which of them it
+//! obeys. Where either accepts what can only fail later (an empty name, `[null]`), it is an error here.
+
+use thiserror::Error;
+
+use super::element::{Element, json_text};
+use super::name::AttachmentRef;
+
+/// The longest interface name that Linux takes, in bytes (`IFNAMSIZ` without its final zero).
+const INTERFACE_NAME_MAX: usize = 15;
+
+/// One element of the Multus annotation: which attachment definition, under which interface name, and the JSON that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSelection {
+    /// The attachment definition that is selected.
+    pub attachment: AttachmentRef,
+    /// The interface name that is asked for; where there is none, Multus counts `net1`, `net2` by position.
+    pub interface: Option<String>,
+    json: Box<str>,
+}
+
+/// Why a pod's annotation cannot be merged with. Multus would refuse the pod, or fail to attach what it names.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AnnotationError {
+    /// The JSON form is not a list of objects.
+    #[error("it is not a JSON list of network selections ({0})")]
+    NotAList(String),
+    /// One item is at fault; items are counted from 1.
+    #[error("item {position} {fault}")]
+    Item {
+        /// Which item, counted from 1.
+        position: usize,
+        /// What is wrong with it, as the rest of a sentence.
+        fault: String,
+    },
+}
+
+/// Why a cluster's selector names no network. Each message says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SelectorError {
+    /// Only white space.
+    #[error("it is blank; name an attachment definition as [namespace/]name[@interface], or leave the key out")]
+    Blank,
+    /// The JSON form cannot be read.
+    #[error(
+        "it is not the JSON of a network selection ({0}); write [namespace/]name[@interface], or one JSON object with a \"name\""
+    )]
+    NotJson(String),
+    /// More or fewer networks than the one that Rook allows under a key.
+    #[error("it selects {0} networks, and exactly one is supported under one key")]
+    NotOne(usize),
+    /// The one selection is at fault.
+    #[error("it {0}")]
+    Item(String),
+}
+
+/// Whose rules apply to an item of the short form.
+#[derive(Clone, Copy)]
+enum Dialect {
+    /// Multus, reading a pod.
+    Multus,
+    /// The attachment definition client 1.7.7, with which Rook reads a selector.
+    Rook,
+}
+
+impl NetworkSelection {
+    /// Reads a selector of a cluster in `namespace` by Rook's rules. An empty text is no selection at all.
+    ///
+    /// Beyond Rook: white space around a JSON object is accepted (YAML block scalars end in a newline), `interfaceRequest`
+    /// is honoured, and what Multus would refuse on every pod is an error here rather than there.
+    ///
+    /// # Errors
+    /// Where Rook or Multus would refuse the selector, or where it names nothing.
+    pub fn from_selector(selector: &str, namespace: &str) -> Result<Option<Self>, SelectorError> {
+        if selector.is_empty() {
+            return Ok(None);
+        }
+        let text = selector.trim();
+        if text.is_empty() {
+            return Err(SelectorError::Blank);
+        }
+        if !is_json_form(text) {
+            let items: Vec<&str> = text.split(',').collect();
+            let [item] = items[..] else { return Err(SelectorError::NotOne(items.len())) };
+            return Self::from_short(item, namespace, Dialect::Rook).map(Some).map_err(SelectorError::Item);
+        }
+        // A single object is Rook's undocumented legacy form: it is read as a list of one.
+        let list = if text.starts_with('{') && text.ends_with('}') { &format!("[{text}]") } else { text };
+        let elements: Vec<Element> =
+            serde_json::from_str(list).map_err(|error| SelectorError::NotJson(error.to_string()))?;
+        let [element] = &elements[..] else { return Err(SelectorError::NotOne(elements.len())) };
+        Self::declared(element, namespace).map(Some).map_err(SelectorError::Item)
+    }
+
+    /// The element as compact JSON, with the namespace filled in.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether `existing`, found on a pod, already is what this selection asks for: the same attachment definition, under
+    /// the interface name that is asked for where one is. Other fields do not count: another webhook may have added a `mac`.
+    #[must_use]
+    pub fn is_met_by(&self, existing: &Self) -> bool {
+        self.attachment == existing.attachment && (self.interface.is_none() || self.interface == existing.interface)
+    }
+
+    fn from_short(item: &str, namespace: &str, dialect: Dialect) -> Result<Self, String> {
+        let parts: Vec<&str> = item.split('/').collect();
+        let (own_namespace, rest) = match parts[..] {
+            [rest] => ("", rest),
+            [namespace, rest] => (namespace.trim(), rest),
+            _ => return Err(format!("is \"{}\", which has more than one /", item.trim())),
+        };
+        let parts: Vec<&str> = rest.split('@').collect();
+        let (name, interface) = match parts[..] {
+            [name] => (name.trim(), ""),
+            [name, interface] => (name.trim(), interface.trim()),
+            _ => return Err(format!("is \"{}\", which has more than one @", item.trim())),
+        };
+        for (what, text) in [("namespace", own_namespace), ("name", name)] {
+            if !text.is_empty() && !is_dns_label(text) {
+                return Err(format!(
+                    "has the {what} \"{text}\", which the short form does not take (lower case letters, digits and -; a name with dots needs the JSON form)"
+                ));
+            }
+        }
+        match dialect {
+            Dialect::Rook if !interface.is_empty() && !is_dns_label(interface) => {
+                return Err(format!(
+                    "asks for the interface \"{interface}\", which the short form does not take (lower case letters, digits and -)"
+                ));
+            }
+            Dialect::Rook | Dialect::Multus => check_interface(interface)?,
+        }
+        let attachment = Self::named(name, own_namespace, namespace)?;
+        let interface = Some(interface.to_owned()).filter(|interface| !interface.is_empty());
+        let mut json =
+            format!(r#"{{"name":{},"namespace":{}"#, json_text(&attachment.name), json_text(&attachment.namespace));
+        if let Some(interface) = &interface {
+            json.push_str(r#","interface":"#);
+            json.push_str(&json_text(interface));
+        }
+        json.push('}');
+        Ok(Self { attachment, interface, json: json.into() })
+    }
+
+    /// An element that a cluster declares, written as Rook would write it.
+    fn declared(element: &Element, namespace: &str) -> Result<Self, String> {
+        let (attachment, interface) = Self::looked_into(element, namespace)?;
+        if let Some(interface) = &interface {
+            check_interface(interface)?;
+        }
+        let json = element.canonical(&attachment.namespace, interface.as_deref()).into();
+        Ok(Self { attachment, interface, json })
+    }
+
+    /// An element that stands on a pod, written as it stood but for its namespace.
+    fn kept(element: &Element, namespace: &str) -> Result<Self, String> {
+        let (attachment, interface) = Self::looked_into(element, namespace)?;
+        let json = element.with_namespace(&attachment.namespace).into();
+        Ok(Self { attachment, interface, json })
+    }
+
+    fn looked_into(element: &Element, namespace: &str) -> Result<(AttachmentRef, Option<String>), String> {
+        let fault = |fault| format!("cannot be read: {fault}");
+        element.check().map_err(fault)?;
+        let name = element.text("name").map_err(fault)?.unwrap_or_default();
+        let own_namespace = element.text("namespace").map_err(fault)?.unwrap_or_default();
+        let interface = match element.text("interface").map_err(fault)? {
+            Some(interface) => Some(interface),
+            // The key's name before Multus 3.2, read only where the newer one is absent or empty.
+            None => element.text("interfaceRequest").map_err(fault)?,
+        };
+        Ok((Self::named(&name, &own_namespace, namespace)?, interface))
+    }
+
+    fn named(name: &str, own_namespace: &str, default_namespace: &str) -> Result<AttachmentRef, String> {
+        if name.is_empty() {
+            return Err("names no attachment definition".to_owned());
+        }
+        Ok(AttachmentRef::new(if own_namespace.is_empty() { default_namespace } else { own_namespace }, name))
+    }
+}
+
+/// Reads the annotation of a pod in `namespace`, by Multus's rules. An empty value is no network.
+///
+/// # Errors
+/// Where Multus would refuse the annotation, or fail to attach an item because it names nothing.
+pub fn read_annotation(value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
+    let item = |(index, selection): (usize, Result<NetworkSelection, String>)| {
+        selection.map_err(|fault| AnnotationError::Item { position: index + 1, fault })
+    };
+    if is_json_form(value) {
+        let elements: Vec<Element> =
+            serde_json::from_str(value).map_err(|error| AnnotationError::NotAList(error.to_string()))?;
+        elements.iter().map(|element| NetworkSelection::kept(element, namespace)).enumerate().map(item).collect()
+    } else {
+        value
+            .split(',')
+            .map(|text| NetworkSelection::from_short(text, namespace, Dialect::Multus))
+            .enumerate()
+            .map(item)
+            .collect()
+    }
+}
+
+/// Writes the annotation: the JSON list form, compact, which every reader in the field takes.
+#[must_use]
+pub fn write_annotation<'s>(selections: impl IntoIterator<Item = &'s NetworkSelection>) -> String {
+    let mut value = String::from("[");
+    for selection in selections {
+        if value.len() > 1 {
+            value.push(',');
+        }
+        value.push_str(selection.as_json());
+    }
+    value.push(']');
+    value
+}
+
+/// The interface names that Multus will use for `selections`, in order: what is asked for, else `net` and the position.
+/// (Each network in Multus's own `defaultNetworks`, which no webhook can see, would shift the positions by one.)
+pub fn interface_names<'s>(
+    selections: impl IntoIterator<Item = &'s NetworkSelection>,
+) -> impl Iterator<Item = std::borrow::Cow<'s, str>> {
+    selections.into_iter().enumerate().map(|(index, selection)| match &selection.interface {
+        Some(interface) => interface.as_str().into(),
+        None => format!("net{}", index + 1).into(),
+    })
+}
+
+/// Multus decides between its two forms by these characters alone, wherever they stand.
+fn is_json_form(text: &str) -> bool {
+    text.contains(['[', '{', '"'])
+}
+
+/// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, without a limit on the length: Multus has none either.
+fn is_dns_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-') && !text.is_empty()
+}
+
+/// What the kernel and libcni take as an interface name (containernetworking/cni `ValidateInterfaceName`).
+fn check_interface(interface: &str) -> Result<(), String> {
+    if interface.len() > INTERFACE_NAME_MAX {
+        return Err(format!(
+            "asks for the interface \"{interface}\", which is longer than the {INTERFACE_NAME_MAX} bytes that Linux allows"
+        ));
+    }
+    let odd = interface.contains(['/', ':']) || interface.contains(char::is_whitespace);
+    if odd || interface == "." || interface == ".." {
+        return Err(format!("asks for the interface \"{interface}\", which is no name of an interface"));
+    }
+    Ok(())
+}

@@ -1,0 +1,321 @@
+//! The network spec of a cluster: which provider attaches its networks, and what each network key selects.
+//!
+//! [`NetworkSpec::read`] applies Rook's own validation (`ValidateNetworkSpec`) and says everything that is wrong at once,
+//! each with its field and its mend. A spec with a problem is never half used: the caller gets the problems instead.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::cidr;
+use super::name::NetworkKey;
+use super::selection::NetworkSelection;
+
+/// How a cluster's networks are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// The pod network alone; Rook writes it as the empty text. Nothing is changed.
+    None,
+    /// The host's network namespace.
+    Host,
+    /// Multus attachments.
+    Multus,
+}
+
+/// What a cluster declares about its networks, and found to be valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// How networks are attached.
+    pub provider: Provider,
+    /// What each key selects, in the order of the keys. Only under [`Provider::Multus`]: under the others a selector may be
+    /// anything (EdgeFS names interfaces of the host there), and is not read.
+    pub selections: BTreeMap<NetworkKey, NetworkSelection>,
+}
+
+/// One thing that is wrong with a network spec, said so that the one who wrote it can mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecProblem {
+    /// Path of the field in the cluster's resource, such as `spec.network.selectors.public`.
+    pub field: String,
+    /// What is wrong, as a clause.
+    pub fault: String,
+    /// What to do about it, as a clause.
+    pub mend: String,
+}
+
+/// The two names of the map from network key to selector: Rook's own, and that of Rook's network design.
+const SELECTOR_FIELDS: [&str; 2] = ["selectors", "interfaces"];
+
+impl Provider {
+    /// The provider's name in a cluster's spec, but `none` for the empty one: this is for people and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Host => "host",
+            Self::Multus => "multus",
+        }
+    }
+}
+
+impl NetworkSpec {
+    /// Reads the value of a cluster's network field; absent and `null` declare nothing. `path` is where that field lies in
+    /// the resource (for messages), `keys` are the network keys of the storage system, `namespace` is the cluster's.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(
+        value: Option<&Value>,
+        path: &str,
+        keys: &[NetworkKey],
+        namespace: &str,
+    ) -> Result<Self, Vec<SpecProblem>> {
+        let nothing = Map::new();
+        let fields = match value {
+            None | Some(Value::Null) => &nothing,
+            Some(Value::Object(fields)) => fields,
+            Some(other) => {
+                let fault = format!("it must be an object, not {}", type_name(other));
+                return Err(vec![SpecProblem::new(path, fault, "write provider and selectors below it")]);
+            }
+        };
+        let mut reader = Reader { fields, path, problems: Vec::new() };
+        let provider = reader.provider();
+        let selectors = reader.selectors();
+        let selections = match provider {
+            Some(Provider::Multus) => reader.selections(&selectors, keys, namespace),
+            _ => BTreeMap::new(),
+        };
+        reader.address_ranges(provider, &selectors);
+        match provider {
+            Some(provider) if reader.problems.is_empty() => Ok(Self { provider, selections }),
+            _ => Err(reader.problems),
+        }
+    }
+}
+
+/// Reads the fields of one spec and collects what is wrong with them.
+struct Reader<'v> {
+    fields: &'v Map<String, Value>,
+    path: &'v str,
+    problems: Vec<SpecProblem>,
+}
+
+/// The selectors as they are written, and under which of the two names.
+struct Selectors<'v> {
+    field: &'static str,
+    texts: BTreeMap<&'v str, &'v str>,
+}
+
+impl<'v> Reader<'v> {
+    /// The provider, the legacy `hostNetwork` taken into account (Rook's `IsHost` and `IsMultus`, and rule 1 of its
+    /// validation), or nothing where it cannot be told.
+    fn provider(&mut self) -> Option<Provider> {
+        let legacy_host = match self.fields.get("hostNetwork") {
+            None | Some(Value::Null) => Some(false),
+            Some(Value::Bool(host)) => Some(*host),
+            Some(other) => {
+                self.problem(
+                    "hostNetwork",
+                    format!("it must be true or false, not {}", type_name(other)),
+                    "mend the value",
+                );
+                None
+            }
+        };
+        let provider = match self.fields.get("provider") {
+            None | Some(Value::Null) => Some(Provider::None),
+            Some(Value::String(provider)) => match provider.as_str() {
+                "" => Some(Provider::None),
+                "host" => Some(Provider::Host),
+                "multus" => Some(Provider::Multus),
+                other => {
+                    let fault = format!("\"{other}\" is no network provider");
+                    self.problem("provider", fault, "write \"\", host or multus");
+                    None
+                }
+            },
+            Some(other) => {
+                self.problem(
+                    "provider",
+                    format!("it must be a text, not {}", type_name(other)),
+                    "write \"\", host or multus",
+                );
+                None
+            }
+        };
+        match (provider?, legacy_host?) {
+            (Provider::None, true) => Some(Provider::Host),
+            (provider, false) => Some(provider),
+            (provider, true) => {
+                let fault = format!("the legacy setting is not allowed beside provider \"{}\"", provider.name());
+                self.problem("hostNetwork", fault, "remove hostNetwork; the provider decides");
+                None
+            }
+        }
+    }
+
+    /// The selectors, under whichever of their two names they stand.
+    fn selectors(&mut self) -> Selectors<'v> {
+        let [rook, design] = SELECTOR_FIELDS.map(|field| self.texts(field));
+        if let (false, false, Some(key)) = (rook.is_empty(), design.is_empty(), first_difference(&rook, &design)) {
+            let fault = format!("it disagrees with selectors about \"{key}\"");
+            self.problem("interfaces", fault, "keep one of the two; they are names of the same map");
+        }
+        if rook.is_empty() && !design.is_empty() {
+            Selectors { field: "interfaces", texts: design }
+        } else {
+            Selectors { field: "selectors", texts: rook }
+        }
+    }
+
+    fn texts(&mut self, field: &str) -> BTreeMap<&'v str, &'v str> {
+        let selectors = match self.fields.get(field) {
+            None | Some(Value::Null) => return BTreeMap::new(),
+            Some(Value::Object(selectors)) => selectors,
+            Some(other) => {
+                let fault = format!("it must be a map from network key to selector, not {}", type_name(other));
+                self.problem(field, fault, "write for example public: my-namespace/my-network");
+                return BTreeMap::new();
+            }
+        };
+        let mut texts = BTreeMap::new();
+        for (key, selector) in selectors {
+            match selector {
+                Value::String(text) => _ = texts.insert(key.as_str(), text.as_str()),
+                Value::Null => _ = texts.insert(key.as_str(), ""),
+                other => {
+                    let fault = format!("it must be a text, not {}", type_name(other));
+                    self.problem(&format!("{field}.{key}"), fault, "put JSON selectors in quotes or in a block scalar");
+                }
+            }
+        }
+        texts
+    }
+
+    /// What the known keys select (rules 2 to 4 of Rook's validation). Keys that the system does not know are not read: Rook
+    /// lets them be, so that over-specified legacy clusters do not break.
+    fn selections(
+        &mut self,
+        selectors: &Selectors<'v>,
+        keys: &[NetworkKey],
+        namespace: &str,
+    ) -> BTreeMap<NetworkKey, NetworkSelection> {
+        if selectors.texts.is_empty() && self.problems.is_empty() {
+            let known = keys.iter().map(NetworkKey::as_str).collect::<Vec<_>>().join(" and ");
+            let mend = format!("name an attachment definition for {known}, or set provider to \"\"");
+            self.problem(selectors.field, "provider multus needs at least one network selector".to_owned(), &mend);
+        }
+        let mut selections: BTreeMap<NetworkKey, NetworkSelection> = BTreeMap::new();
+        for key in keys {
+            let Some(text) = selectors.texts.get(key.as_str()) else { continue };
+            let field = format!("{}.{key}", selectors.field);
+            match NetworkSelection::from_selector(text, namespace) {
+                Ok(None) => {}
+                Err(error) => {
+                    let mend = format!("select one attachment definition, such as {namespace}/my-network");
+                    self.problem(&field, format!("the selector {text:?} is invalid: {error}"), &mend);
+                }
+                Ok(Some(selection)) => {
+                    let taken = selections.iter().find(|(_, other)| {
+                        other.interface.is_some()
+                            && other.interface == selection.interface
+                            && other.attachment != selection.attachment
+                    });
+                    if let (Some((other, _)), Some(interface)) = (taken, &selection.interface) {
+                        let fault = format!("it asks for the interface \"{interface}\", and so does \"{other}\"");
+                        self.problem(&field, fault, "give each network an interface name of its own, or none");
+                    }
+                    selections.insert(key.clone(), selection);
+                }
+            }
+        }
+        selections
+    }
+
+    /// Rules 5 to 8 of Rook's validation. The ranges themselves are for Ceph; a decision does not use them.
+    fn address_ranges(&mut self, provider: Option<Provider>, selectors: &Selectors<'v>) {
+        let ranges = match self.fields.get("addressRanges") {
+            None | Some(Value::Null) => return,
+            Some(Value::Object(ranges)) => ranges,
+            Some(other) => {
+                let fault = format!("it must be a map from network key to CIDRs, not {}", type_name(other));
+                return self.problem("addressRanges", fault, "write for example public: [192.168.20.0/24]");
+            }
+        };
+        let mut declared = Vec::new();
+        for (key, list) in ranges {
+            let field = format!("addressRanges.{key}");
+            let list = match list {
+                Value::Null => continue,
+                Value::Array(list) => list,
+                other => {
+                    let fault = format!("it must be a list of CIDRs, not {}", type_name(other));
+                    self.problem(&field, fault, "write for example [192.168.20.0/24]");
+                    continue;
+                }
+            };
+            for range in list {
+                if range.as_str().and_then(cidr::parse_cidr).is_none() {
+                    self.problem(
+                        &field,
+                        format!("{range} is no CIDR"),
+                        "write an address and a prefix length, such as 192.168.20.0/24",
+                    );
+                }
+            }
+            if !list.is_empty() {
+                declared.push(key);
+            }
+        }
+        match provider {
+            Some(Provider::None) if !declared.is_empty() => {
+                let fault = "address ranges need the provider host or multus".to_owned();
+                self.problem("addressRanges", fault, "set a provider, or remove the ranges");
+            }
+            Some(Provider::Multus) => {
+                for key in declared {
+                    if selectors.texts.get(key.as_str()).is_none_or(|selector| selector.is_empty()) {
+                        let fault =
+                            format!("a range for \"{key}\" needs a selector for \"{key}\" under provider multus");
+                        let mend = format!("add {}.{key}, or remove the range", selectors.field);
+                        self.problem(&format!("addressRanges.{key}"), fault, &mend);
+                    }
+                }
+            }
+            Some(Provider::None | Provider::Host) | None => {}
+        }
+    }
+
+    fn problem(&mut self, field: &str, fault: String, mend: &str) {
+        self.problems.push(SpecProblem::new(&format!("{}.{field}", self.path), fault, mend));
+    }
+}
+
+impl SpecProblem {
+    fn new(field: &str, fault: String, mend: &str) -> Self {
+        Self { field: field.to_owned(), fault, mend: mend.to_owned() }
+    }
+}
+
+impl fmt::Display for SpecProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.field, self.fault, self.mend)
+    }
+}
+
+fn first_difference<'v>(one: &BTreeMap<&'v str, &'v str>, other: &BTreeMap<&'v str, &'v str>) -> Option<&'v str> {
+    one.keys().chain(other.keys()).find(|key| one.get(*key) != other.get(*key)).copied()
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,111 @@
+//! The admin port: liveness, readiness, metrics. Plain HTTP, for the kubelet and Prometheus.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use super::Parts;
+use super::metrics::{Metrics, state_name};
+use super::phase::{Phase, PhaseWatch};
+use crate::watch::{KindProgress, State as WatchState};
+
+/// The content type of the text that Prometheus reads.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone)]
+struct Admin {
+    parts: Parts,
+    metrics: Arc<Metrics>,
+    phase: PhaseWatch,
+}
+
+/// One thing that has to hold for this replica to be sent reviews.
+struct Check {
+    name: String,
+    holds: bool,
+    detail: String,
+}
+
+/// The routes of the admin port.
+pub(super) fn router(parts: Parts, metrics: Arc<Metrics>, phase: PhaseWatch) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_text))
+        .with_state(Admin { parts, metrics, phase })
+}
+
+/// 200 when every check holds. `?verbose` lists them, as the API server's own `/readyz?verbose` does.
+async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let checks = admin.checks(SystemTime::now());
+    let holds = checks.iter().all(|check| check.holds);
+    let verbose = query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part == "verbose=true"));
+    let mut text = String::new();
+    for check in checks.iter().filter(|check| verbose || !check.holds) {
+        let mark = if check.holds { "[+]" } else { "[-]" };
+        text.push_str(&format!("{mark} {}: {}\n", check.name, check.detail));
+    }
+    text.push_str(if holds { "ok\n" } else { "not ready\n" });
+    (if holds { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, text).into_response()
+}
+
+async fn metrics_text(State(admin): State<Admin>) -> Response {
+    match admin.metrics.text(&admin.parts) {
+        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("metrics cannot be written: {error}\n")).into_response()
+        }
+    }
+}
+
+impl Admin {
+    fn checks(&self, now: SystemTime) -> Vec<Check> {
+        let phase = match self.phase.now() {
+            Phase::Serving => "serving",
+            Phase::Leaving => "leaving: still serving, and closing connections",
+            Phase::Stopping => "stopping: nothing new is accepted",
+        };
+        let phase =
+            Check { name: "phase".to_owned(), holds: self.phase.now() == Phase::Serving, detail: phase.to_owned() };
+        let watches = self.parts.progress.kinds().map(check_watch);
+        [phase, self.check_certificate(now)].into_iter().chain(watches).collect()
+    }
+
+    fn check_certificate(&self, now: SystemTime) -> Check {
+        let certificate = &self.parts.certificate;
+        let complaint = certificate.complaint();
+        let left = certificate.current().map(|served| served.not_after.duration_since(now));
+        let (holds, mut detail) = match left {
+            Some(Ok(left)) => (true, format!("served, expires in {}", in_words(left))),
+            Some(Err(_)) => (false, "the served certificate has expired".to_owned()),
+            None => (false, "none is served".to_owned()),
+        };
+        if let Some(complaint) = complaint {
+            detail = format!("{detail}; {complaint}");
+        }
+        Check { name: "certificate".to_owned(), holds, detail }
+    }
+}
+
+fn check_watch(kind: &KindProgress) -> Check {
+    let (holds, mut detail) = match kind.state() {
+        WatchState::Synced => (true, state_name(WatchState::Synced).to_owned()),
+        WatchState::NotInstalled => (true, "the API is not installed; asking again until it is".to_owned()),
+        WatchState::Listing => (false, "not listed yet".to_owned()),
+    };
+    if let Some(failure) = kind.last_failure() {
+        detail = format!("{detail}; {failure}");
+    }
+    Check { name: format!("watch {}", kind.resource()), holds, detail }
+}
+
+fn in_words(time: Duration) -> String {
+    let hours = time.as_secs() / 3600;
+    if hours >= 48 { format!("{} days", hours / 24) } else { format!("{hours} hours") }
+}

@@ -1,0 +1,286 @@
+//! Metrics, in the OpenMetrics text that Prometheus reads. Each is described in `docs/metrics.md`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::Parts;
+use crate::watch::State;
+
+/// Everything that is counted.
+pub(super) struct Metrics {
+    registry: Registry,
+    reviews: Family<ReviewLabels, Counter>,
+    review_seconds: Histogram,
+    rejected_requests: Family<CodeLabels, Counter>,
+    panics: Counter,
+    connections_open: Gauge,
+    connections: Family<EndLabels, Counter>,
+    accept_failures: Counter,
+    // Set when they are asked for.
+    clusters: Family<ClusterLabels, Gauge>,
+    attachments: Gauge,
+    watch_state: Family<WatchStateLabels, Gauge>,
+    watch_age: Family<WatchLabels, Gauge<f64, AtomicU64>>,
+    watch_malformed: Family<WatchLabels, Counter>,
+    watch_failures: Family<WatchLabels, Counter>,
+    certificate_expiry: Gauge,
+    certificates_refused: Counter,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReviewLabels {
+    outcome: ReviewOutcome,
+    role: String,
+    reason: &'static str,
+}
+
+/// What became of a review.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) enum ReviewOutcome {
+    /// Networks were attached.
+    Attached,
+    /// The pod was put on the host network.
+    Host,
+    /// The pod was left as it is.
+    Left,
+    /// The pod was left as it is, with a warning.
+    Warned,
+    /// The pod was refused.
+    Denied,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
+pub(super) enum ConnectionEnd {
+    /// One side closed it in order.
+    Closed,
+    /// No request came in time.
+    Idle,
+    /// The peer broke it off, or spoke something else than HTTP.
+    Failed,
+    /// The TLS handshake failed.
+    HandshakeFailed,
+    /// The TLS handshake was not finished in time.
+    HandshakeTimeout,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CodeLabels {
+    code: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndLabels {
+    end: ConnectionEnd,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ClusterLabels {
+    system: String,
+    spec: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WatchLabels {
+    resource: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WatchStateLabels {
+    resource: String,
+    state: &'static str,
+}
+
+/// Upper bounds of the histogram, in seconds: reviews take tens of microseconds.
+const REVIEW_BUCKETS: [f64; 10] = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1];
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("rook_multihome"),
+            reviews: Family::default(),
+            review_seconds: Histogram::new(REVIEW_BUCKETS),
+            rejected_requests: Family::default(),
+            panics: Counter::default(),
+            connections_open: Gauge::default(),
+            connections: Family::default(),
+            accept_failures: Counter::default(),
+            clusters: Family::default(),
+            attachments: Gauge::default(),
+            watch_state: Family::default(),
+            watch_age: Family::default(),
+            watch_malformed: Family::default(),
+            watch_failures: Family::default(),
+            certificate_expiry: Gauge::default(),
+            certificates_refused: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("reviews", "Reviews answered, by what became of the pod", self.reviews.clone());
+        registry.register(
+            "review_duration_seconds",
+            "Time from the bytes of a review to the bytes of its answer",
+            self.review_seconds.clone(),
+        );
+        registry.register(
+            "rejected_requests",
+            "Requests answered with an HTTP error, by status code",
+            self.rejected_requests.clone(),
+        );
+        registry.register("panics", "Requests that ended in a panic; each is a bug", self.panics.clone());
+        registry.register("connections_open", "Connections open now", self.connections_open.clone());
+        registry.register("connections", "Connections ended, by how", self.connections.clone());
+        registry.register("accept_failures", "Connections that could not be accepted", self.accept_failures.clone());
+        registry.register("clusters", "Storage clusters known, by system and state of the spec", self.clusters.clone());
+        registry.register("attachments", "Attachment definitions known", self.attachments.clone());
+        registry.register(
+            "watch_state",
+            "1 for the state that the watch of a resource is in",
+            self.watch_state.clone(),
+        );
+        registry.register(
+            "watch_last_event_age_seconds",
+            "Time since the last event of a watch",
+            self.watch_age.clone(),
+        );
+        registry.register(
+            "watch_malformed_objects",
+            "Objects that could not be used, each time they were seen",
+            self.watch_malformed.clone(),
+        );
+        registry.register("watch_failures", "Failures to list or watch", self.watch_failures.clone());
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the served certificate expires; 0 while none is served",
+            self.certificate_expiry.clone(),
+        );
+        registry.register(
+            "certificates_refused",
+            "Certificates found unfit to serve",
+            self.certificates_refused.clone(),
+        );
+        let build: Family<Vec<(&'static str, &'static str)>, Gauge> = Family::default();
+        build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        registry.register("build_info", "The version that is running", build);
+    }
+
+    pub(super) fn reviewed(&self, outcome: ReviewOutcome, role: String, reason: &'static str, took: Duration) {
+        self.reviews.get_or_create(&ReviewLabels { outcome, role, reason }).inc();
+        self.review_seconds.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn rejected(&self, code: u16) {
+        self.rejected_requests.get_or_create(&CodeLabels { code }).inc();
+    }
+
+    pub(super) fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(super) fn connection_opened(&self) {
+        self.connections_open.inc();
+    }
+
+    pub(super) fn connection_ended(&self, end: ConnectionEnd) {
+        self.connections_open.dec();
+        self.connections.get_or_create(&EndLabels { end }).inc();
+    }
+
+    pub(super) fn accept_failed(&self) {
+        self.accept_failures.inc();
+    }
+
+    /// The text of all metrics, with those of `parts` as they are now.
+    pub(super) fn text(&self, parts: &Parts) -> Result<String, std::fmt::Error> {
+        self.update(parts);
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn update(&self, parts: &Parts) {
+        let snapshot = parts.published.read();
+        for system in snapshot.systems() {
+            for (spec, valid) in [("valid", true), ("invalid", false)] {
+                let these = |cluster: &&crate::world::Cluster| {
+                    cluster.system == system.name && cluster.network.is_ok() == valid
+                };
+                let labels = ClusterLabels { system: system.name.to_string(), spec };
+                self.clusters.get_or_create(&labels).set(as_i64(snapshot.clusters().filter(these).count()));
+            }
+        }
+        self.attachments.set(as_i64(snapshot.attachment_count()));
+        for kind in parts.progress.kinds() {
+            let labels = WatchLabels { resource: kind.resource().to_owned() };
+            for state in [State::Listing, State::Synced, State::NotInstalled] {
+                let labels = WatchStateLabels { resource: kind.resource().to_owned(), state: state_name(state) };
+                self.watch_state.get_or_create(&labels).set(i64::from(kind.state() == state));
+            }
+            if let Some(age) = kind.age_of_last_event(Instant::now()) {
+                self.watch_age.get_or_create(&labels).set(age.as_secs_f64());
+            }
+            self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
+            self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
+        }
+        let expiry = parts.certificate.current().map(|served| served.not_after);
+        let expiry = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        self.certificate_expiry.set(expiry.map_or(0, |at| as_i64(at.as_secs())));
+        self.certificates_refused.inner().store(parts.certificate.refused(), Ordering::Relaxed);
+    }
+}
+
+/// The name of a watch's state, in metrics and readiness.
+pub(super) fn state_name(state: State) -> &'static str {
+    match state {
+        State::Listing => "listing",
+        State::Synced => "synced",
+        State::NotInstalled => "not-installed",
+    }
+}
+
+fn as_i64(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+impl ReviewOutcome {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::Host => "host",
+            Self::Left => "left",
+            Self::Warned => "warned",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+impl EncodeLabelValue for ReviewOutcome {
+    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> std::fmt::Result {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
+impl EncodeLabelValue for ConnectionEnd {
+    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> std::fmt::Result {
+        let name = match self {
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+            Self::Failed => "failed",
+            Self::HandshakeFailed => "handshake-failed",
+            Self::HandshakeTimeout => "handshake-timeout",
+        };
+        EncodeLabelValue::encode(&name, encoder)
+    }
+}

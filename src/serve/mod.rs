@@ -1,0 +1,115 @@
+//! HTTPS in and out: connections, routes, drain, and the admin port beside them.
+//!
+//! This is the only room that knows HTTP. What it does with a review is one call into [`routes`]; everything else here is
+//! about answering at all: deadlines, limits, and leaving without losing a request.
+
+mod admin;
+pub mod listener;
+mod metrics;
+mod phase;
+pub mod routes;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::ServedCertificate;
+use crate::watch::Progress;
+use crate::world::Published;
+use listener::{Limits, Transport};
+use metrics::Metrics;
+pub use phase::{Phase, Phases};
+use routes::Webhook;
+
+/// Where to listen, and the bounds of everything that could take too much or too long.
+#[derive(Clone, Debug)]
+pub struct ServeSettings {
+    /// Address of the webhook, HTTPS.
+    pub listen: SocketAddr,
+    /// Address of health and metrics, plain HTTP.
+    pub admin_listen: SocketAddr,
+    /// How many webhook connections are served at a time; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// How long to go on serving after a signal to stop, until clients have noticed.
+    pub drain_delay: Duration,
+    /// How long to wait, after that, for requests under way.
+    pub drain_deadline: Duration,
+}
+
+/// What is served: the snapshot, the certificate, and how both are doing.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The snapshot that decisions read.
+    pub published: Arc<Published>,
+    /// The progress of the watches behind it.
+    pub progress: Arc<Progress>,
+    /// The certificate.
+    pub certificate: Arc<ServedCertificate>,
+}
+
+/// Both ports, bound and not yet served.
+#[derive(Debug)]
+pub struct Server {
+    webhook: TcpListener,
+    admin: TcpListener,
+    settings: ServeSettings,
+}
+
+impl Server {
+    /// Binds both ports.
+    ///
+    /// # Errors
+    /// Which address cannot be bound, and why.
+    pub async fn bind(settings: ServeSettings) -> io::Result<Self> {
+        let webhook = bind(settings.listen).await?;
+        let admin = bind(settings.admin_listen).await?;
+        Ok(Self { webhook, admin, settings })
+    }
+
+    /// The addresses that were bound: webhook, then admin.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.webhook.local_addr()?, self.admin.local_addr()?))
+    }
+
+    /// Serves until `phases` says to stop, then drains. The admin port answers until the very end.
+    ///
+    /// # Errors
+    /// Where the TLS configuration cannot be made.
+    pub async fn run(self, parts: Parts, phases: &Phases) -> Result<(), rustls::Error> {
+        let Self { webhook, admin, settings } = self;
+        let metrics = Arc::new(Metrics::new());
+        let tls = crate::tls::server_config(Arc::clone(&parts.certificate))?;
+        let transport = Transport::Tls(TlsAcceptor::from(Arc::new(tls)));
+
+        let admin_router = admin::router(parts.clone(), Arc::clone(&metrics), phases.watch());
+        let (admin_phases, admin_metrics) = (Phases::new(), Arc::new(Metrics::new()));
+        let limits = Limits { max_connections: 64, ..Limits::DEFAULT };
+        let admin = listener::serve(admin, Transport::Plain, admin_router, limits, admin_phases.watch(), admin_metrics);
+        let admin = tokio::spawn(admin);
+
+        let router = routes::router(Webhook::new(parts.published, Arc::clone(&metrics)), phases.watch());
+        let limits = Limits {
+            max_connections: settings.max_connections,
+            drain_deadline: settings.drain_deadline,
+            ..Limits::DEFAULT
+        };
+        let started = Instant::now();
+        listener::serve(webhook, transport, router, limits, phases.watch(), metrics).await;
+        tracing::info!(served_seconds = started.elapsed().as_secs(), "stopped serving");
+        admin.abort();
+        Ok(())
+    }
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}

@@ -1,0 +1,217 @@
+//! The webhook's routes: one, and honest errors for everything else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request as HttpRequest, State};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::metrics::{Metrics, ReviewOutcome};
+use super::phase::{Phase, PhaseWatch};
+use crate::admit::{Decision, Verdict, decide, explain};
+use crate::wire::{self, Request, Review};
+use crate::world::{Outcome, Published};
+
+/// The most bytes of a review. The API server sends at most a few MiB.
+const BODY_BYTES: usize = 8 * 1024 * 1024;
+/// The longest time that the body of a review may take to arrive. A shorter `timeout` of the API server counts instead.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What answers reviews.
+#[derive(Clone)]
+pub(super) struct Webhook {
+    published: Arc<Published>,
+    metrics: Arc<Metrics>,
+}
+
+/// A request that is answered with an HTTP error. The API server treats it as a failed call, and its failure policy decides.
+struct Rejection {
+    code: StatusCode,
+    message: String,
+    /// The field at fault, where it is one of the body's.
+    field: Option<String>,
+}
+
+/// The routes of the webhook's port.
+pub(super) fn router(webhook: Webhook, phase: PhaseWatch) -> Router {
+    let metrics = Arc::clone(&webhook.metrics);
+    let on_panic = move |_: Box<dyn std::any::Any + Send>| {
+        metrics.panicked();
+        tracing::error!("a request ended in a panic; this is a bug");
+        Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "answering this request ended in a panic".to_owned())
+            .into_response()
+    };
+    Router::new()
+        .route("/mutate", post(mutate))
+        .method_not_allowed_fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
+            let message = format!("{} is not answered here; POST an AdmissionReview", request.method());
+            let mut response = webhook.reject(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message));
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            response
+        })
+        .fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
+            let message = format!("there is nothing at {}; reviews go to /mutate", request.uri().path());
+            webhook.reject(Rejection::new(StatusCode::NOT_FOUND, message))
+        })
+        .with_state(webhook)
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(middleware::from_fn_with_state(phase, close_when_leaving))
+}
+
+/// Tells the client to come back on another connection, and so on another replica.
+async fn close_when_leaving(State(phase): State<PhaseWatch>, request: HttpRequest, next: Next) -> Response {
+    let has_connection_header = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request).await;
+    if has_connection_header && phase.now() >= Phase::Leaving {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn mutate(State(webhook): State<Webhook>, request: HttpRequest) -> Response {
+    let (head, body) = request.into_parts();
+    if let Err(rejection) = expect_json(&head.headers) {
+        return webhook.reject(rejection);
+    }
+    match collect(body, deadline(head.uri.query())).await {
+        Ok(body) => webhook.review(&body),
+        Err(rejection) => webhook.reject(rejection),
+    }
+}
+
+fn expect_json(headers: &HeaderMap) -> Result<(), Rejection> {
+    let content_type = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let media_type = content_type.as_deref().map(|value| value.split(';').next().unwrap_or_default().trim());
+    match media_type {
+        Some(media_type) if media_type.eq_ignore_ascii_case("application/json") => Ok(()),
+        found => {
+            let found = found.unwrap_or("nothing");
+            let message = format!("the content type must be application/json, not {found}");
+            Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+        }
+    }
+}
+
+/// How long the API server will wait, which it says as `?timeout=10s`, but no longer than we would.
+fn deadline(query: Option<&str>) -> Duration {
+    let timeout = query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("timeout="));
+    let seconds = timeout.and_then(|timeout| timeout.strip_suffix('s')).and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(BODY_DEADLINE, Duration::from_secs).min(BODY_DEADLINE)
+}
+
+async fn collect(body: Body, deadline: Duration) -> Result<Bytes, Rejection> {
+    let body = tokio::time::timeout(deadline, Limited::new(body, BODY_BYTES).collect()).await.map_err(|_| {
+        let message = format!("the body did not arrive within {} s", deadline.as_secs());
+        Rejection::new(StatusCode::REQUEST_TIMEOUT, message)
+    })?;
+    body.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let message = format!("the body is longer than {} MiB", BODY_BYTES / 1024 / 1024);
+            Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        } else {
+            Rejection::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
+        }
+    })
+}
+
+impl Webhook {
+    pub(super) fn new(published: Arc<Published>, metrics: Arc<Metrics>) -> Self {
+        Self { published, metrics }
+    }
+
+    /// Bytes of a review in, answer out. Everything in here is computation: no await, no lock, no call.
+    fn review(&self, body: &[u8]) -> Response {
+        let started = Instant::now();
+        let mut scratch = String::new();
+        let request = match Review::read(body, &mut scratch) {
+            Ok(request) => request,
+            Err(unreadable) => {
+                let message = format!("this is no AdmissionReview: {unreadable}");
+                let rejection = Rejection { code: StatusCode::BAD_REQUEST, message, field: unreadable.path };
+                return self.reject(rejection);
+            }
+        };
+        let snapshot = self.published.read();
+        let admission = request.admission();
+        let decision = decide(&snapshot, &admission);
+        let answer = wire::answer(&request.uid, &decision, admission.pod);
+        debug_assert!(wire::patch_applies(body, &answer), "a patch must apply to the pod it was computed from");
+        let answer = wire::answer_json(&answer);
+        let took = started.elapsed();
+        self.record(&request, &decision, took);
+        ([(CONTENT_TYPE, JSON)], answer).into_response()
+    }
+
+    fn record(&self, request: &Request<'_>, decision: &Decision<'_>, took: Duration) {
+        let outcome = match (&decision.verdict, decision.outcome) {
+            (Verdict::Attach { .. }, _) => ReviewOutcome::Attached,
+            (Verdict::UseHostNetwork, _) => ReviewOutcome::Host,
+            (Verdict::Leave(_), Outcome::Leave) => ReviewOutcome::Left,
+            (Verdict::Leave(_), Outcome::Warn) => ReviewOutcome::Warned,
+            (Verdict::Leave(_), Outcome::Deny) => ReviewOutcome::Denied,
+        };
+        let reason = decision.reason().map_or("", crate::admit::Reason::name);
+        let mut found = explain::audit_annotations(decision);
+        let mut take = |key| {
+            let at = found.iter().position(|(name, _)| *name == key);
+            at.map(|at| found.swap_remove(at).1).unwrap_or_default()
+        };
+        let (cluster, role, networks) = (take("cluster"), take("role"), take("networks"));
+        let admission = request.admission();
+        tracing::info!(
+            uid = %request.uid,
+            namespace = admission.namespace,
+            pod = admission.pod.map(crate::admit::PodView::display_name),
+            outcome = outcome.name(),
+            reason,
+            cluster,
+            role,
+            networks,
+            dry_run = request.dry_run == Some(true),
+            micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "review"
+        );
+        self.metrics.reviewed(outcome, role, reason, took);
+    }
+
+    fn reject(&self, rejection: Rejection) -> Response {
+        self.metrics.rejected(rejection.code.as_u16());
+        tracing::warn!(code = rejection.code.as_u16(), message = rejection.message, "request rejected");
+        rejection.into_response()
+    }
+}
+
+impl Rejection {
+    fn new(code: StatusCode, message: String) -> Self {
+        Self { code, message, field: None }
+    }
+}
+
+impl axum::response::IntoResponse for Rejection {
+    /// A Kubernetes `Status`, which the API server and kubectl know how to show.
+    fn into_response(self) -> Response {
+        let mut status = json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "status": "Failure",
+            "code": self.code.as_u16(),
+            "reason": self.code.canonical_reason().unwrap_or_default().replace(' ', ""),
+            "message": self.message,
+        });
+        if let Some(field) = self.field {
+            status["details"] = json!({ "causes": [{ "field": field }] });
+        }
+        (self.code, [(CONTENT_TYPE, JSON)], format!("{status}\n")).into_response()
+    }
+}

@@ -1,0 +1,15 @@
+//! Storage systems: what their clusters are called, which roles their pods have, and which networks a role needs.
+//!
+//! All of it is data: one YAML file a system in `catalogue/`, in the same format for the built-in ones and for a user's own
+//! (described in `docs/storage-systems.md`). The code here reads, checks and indexes that data. It must never name a storage
+//! system, a role or a label of one: a rule that needs code is a rule that the format lacks.
+
+mod catalogue;
+mod labels;
+mod role;
+mod system;
+
+pub use catalogue::{Catalogue, CatalogueError};
+pub use labels::Labels;
+pub use role::{Evidence, HostOverride, OverrideSource, Role, RoleName, Treatment};
+pub use system::{FieldPath, KeyDescription, Resource, System, SystemName};

@@ -1,0 +1,29 @@
+//! Certificates: made for development ([`authority`]), read from files and replaced while serving ([`files`]).
+//!
+//! The private key of a certificate is in memory and in the file it came from, nowhere else: it is never logged, and never
+//! part of an error. TLS 1.2 and 1.3 by aws-lc-rs.
+
+pub mod authority;
+pub mod files;
+mod served;
+
+pub use served::{Served, ServedCertificate};
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+
+/// The configuration of the HTTPS port: the certificate is whatever `certificate` holds at each handshake, and the protocol
+/// is chosen by ALPN. Clients that offer none get HTTP/1.1.
+///
+/// # Errors
+/// Where aws-lc-rs does not offer TLS 1.2 and 1.3, which it always does.
+pub fn server_config(certificate: Arc<ServedCertificate>) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}

@@ -1,0 +1,197 @@
+//! Kubernetes in: one watch for each kind of object that the systems need, kept for as long as the process lives.
+//!
+//! Every event becomes an [`Entry`] of the world here, once, and a new snapshot is published; a decision never sees a
+//! Kubernetes object and never asks the API server. A watch that fails is tried again, with growing pauses; a kind whose API
+//! is not installed is asked for again until it is. Nothing in this room may end the process or take away what was known:
+//! while the API server is gone, decisions go on from the last snapshot.
+
+mod progress;
+
+pub use progress::{KindProgress, Progress, State};
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, pin_mut};
+use kube::api::DynamicObject;
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::world::{Entry, ObjectKind, ObjectName, Published, World};
+
+/// The first pause after a failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause: how long it may take until an API that was just installed is noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Objects a page, when a kind is listed. Small, because a page is held in memory whole.
+const PAGE_SIZE: u32 = 100;
+
+/// The world that watches change, and where they publish it.
+struct Shared {
+    world: Mutex<World>,
+    published: Arc<Published>,
+    progress: Arc<Progress>,
+}
+
+/// Connects by the usual rules: `KUBECONFIG`, `~/.kube/config`, or the service account of the pod.
+///
+/// # Errors
+/// Where there is no configuration, or it cannot be used.
+pub async fn connect() -> Result<Client, kube::Error> {
+    let config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    Client::try_from(config)
+}
+
+/// Watches every kind that the world's catalogue needs. Returns at once; the watches end with the runtime.
+pub fn start(client: &Client, world: World, published: Arc<Published>) -> Arc<Progress> {
+    let kinds = ObjectKind::all(world.catalogue());
+    let progress = Arc::new(Progress::new(kinds.iter().map(|kind| kind.resource().plural)));
+    let shared = Arc::new(Shared { world: Mutex::new(world), published, progress: Arc::clone(&progress) });
+    for (index, kind) in kinds.into_iter().enumerate() {
+        tokio::spawn(watch(client.clone(), kind, index, Arc::clone(&shared)));
+    }
+    progress
+}
+
+/// Watches one kind for ever. Where a resource is known in several versions, they are tried in turn.
+async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Shared>) {
+    let resource = kind.resource();
+    let progress = shared.progress.kind(index);
+    let mut pause = FIRST_PAUSE;
+    for version in resource.versions.iter().cycle() {
+        let gvk = GroupVersionKind::gvk(&resource.group, version, &resource.kind);
+        let api: Api<DynamicObject> =
+            Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, &resource.plural));
+        let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE));
+        pin_mut!(events);
+        let mut listed = Vec::new();
+        while let Some(event) = events.next().await {
+            match event {
+                // Says only that a list is about to be asked for, which may fail like the one before.
+                Ok(Event::Init) => listed.clear(),
+                Ok(event) => {
+                    pause = FIRST_PAUSE;
+                    shared.take(&kind, progress, &mut listed, event);
+                }
+                Err(error) if is_not_installed(&error) => {
+                    if progress.set_state(State::NotInstalled) {
+                        tracing::warn!(
+                            resource = resource.plural,
+                            group = resource.group,
+                            "this API is not installed in the cluster; asking again until it is"
+                        );
+                    }
+                    shared.replace_all(&kind, Vec::new());
+                    break;
+                }
+                Err(error) => {
+                    let error = full_message(&error);
+                    tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
+                    progress.failed(error);
+                    // The stream remembers where it was, and goes on from there when it is asked again.
+                    wait(&mut pause).await;
+                }
+            }
+        }
+        wait(&mut pause).await;
+    }
+}
+
+async fn wait(pause: &mut Duration) {
+    tokio::time::sleep(*pause).await;
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+}
+
+impl Shared {
+    /// Brings one event into the world. A list is taken over whole when it is complete, so that nothing is ever missing only
+    /// because a list has begun anew.
+    fn take(
+        &self,
+        kind: &ObjectKind,
+        progress: &KindProgress,
+        listed: &mut Vec<(ObjectName, Entry)>,
+        event: Event<DynamicObject>,
+    ) {
+        progress.event(Instant::now());
+        match event {
+            Event::Init => {}
+            Event::InitApply(object) => listed.extend(self.read(kind, progress, object)),
+            Event::InitDone => {
+                let listed = std::mem::take(listed);
+                tracing::info!(resource = kind.resource().plural, objects = listed.len(), "listed");
+                self.replace_all(kind, listed);
+                progress.set_state(State::Synced);
+            }
+            Event::Apply(object) => {
+                if let Some((id, entry)) = self.read(kind, progress, object) {
+                    self.change(|world| _ = world.insert(kind, &id, entry));
+                }
+            }
+            Event::Delete(object) => {
+                if let Ok(id) = ObjectName::of(&as_value(object)) {
+                    self.change(|world| world.remove(kind, &id));
+                }
+            }
+        }
+    }
+
+    /// Reads one object; what is wrong with it is logged with its name and counted, and the others are not held up.
+    fn read(&self, kind: &ObjectKind, progress: &KindProgress, object: DynamicObject) -> Option<(ObjectName, Entry)> {
+        let read = {
+            let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+            Entry::read(kind, &as_value(object), world.catalogue())
+        };
+        let problems = match &read {
+            Ok((id, entry)) => entry.problems().into_iter().map(|problem| (id.to_string(), problem)).collect(),
+            Err(error) => vec![("(no name)".to_owned(), error.to_string())],
+        };
+        if !problems.is_empty() {
+            progress.malformed();
+        }
+        for (name, problem) in problems {
+            tracing::warn!(kind = kind.resource().kind, name, problem, "this object cannot be used");
+        }
+        read.ok()
+    }
+
+    fn replace_all(&self, kind: &ObjectKind, entries: Vec<(ObjectName, Entry)>) {
+        self.change(|world| world.replace_all(kind, entries));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut World)) {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut world);
+        self.published.publish(world.snapshot());
+    }
+}
+
+/// The object as one value, without what no entry reads.
+fn as_value(object: DynamicObject) -> Value {
+    let DynamicObject { types: _, metadata, data } = object;
+    let mut value = if data.is_object() { data } else { json!({}) };
+    value["metadata"] = json!({ "name": metadata.name, "namespace": metadata.namespace });
+    value
+}
+
+/// Whether the API server said that it does not know the resource.
+fn is_not_installed(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
+    }
+}
+
+/// An error with everything below it, which is where the cause is.
+fn full_message(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    let mut message = error.to_string();
+    for cause in causes.map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
+}

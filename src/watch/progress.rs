@@ -1,0 +1,128 @@
+//! How far the watches are: for readiness, metrics and people.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The progress of every watch.
+#[derive(Debug)]
+pub struct Progress(Vec<KindProgress>);
+
+/// The progress of the watch of one kind.
+#[derive(Debug)]
+pub struct KindProgress {
+    resource: String,
+    current: Mutex<Current>,
+    malformed: AtomicU64,
+    failures: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    state: State,
+    last_event: Option<Instant>,
+    last_failure: Option<String>,
+}
+
+/// Where a watch stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// The first list is not complete.
+    #[default]
+    Listing,
+    /// Listed once, and watched or listed again since.
+    Synced,
+    /// The API server does not know the resource: there are no objects of it.
+    NotInstalled,
+}
+
+impl Progress {
+    pub(super) fn new(resources: impl IntoIterator<Item = String>) -> Self {
+        let kind = |resource| KindProgress {
+            resource,
+            current: Mutex::default(),
+            malformed: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        };
+        Self(resources.into_iter().map(kind).collect())
+    }
+
+    /// The progress of a process that watches nothing, because its world comes from files.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn kind(&self, index: usize) -> &KindProgress {
+        &self.0[index]
+    }
+
+    /// Every watch.
+    pub fn kinds(&self) -> impl Iterator<Item = &KindProgress> {
+        self.0.iter()
+    }
+}
+
+impl KindProgress {
+    /// The resource that is watched, by its plural name.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// Where the watch stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.current().state
+    }
+
+    /// How long ago the last event came, if one ever did.
+    #[must_use]
+    pub fn age_of_last_event(&self, now: Instant) -> Option<Duration> {
+        self.current().last_event.map(|at| now.saturating_duration_since(at))
+    }
+
+    /// What went wrong last, until something goes right again.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<String> {
+        self.current().last_failure.clone()
+    }
+
+    /// How many objects could not be used.
+    #[must_use]
+    pub fn malformed_count(&self) -> u64 {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// How often listing or watching failed.
+    #[must_use]
+    pub fn failure_count(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the state is another one than before.
+    pub(super) fn set_state(&self, state: State) -> bool {
+        let mut current = self.current();
+        current.last_failure = None;
+        std::mem::replace(&mut current.state, state) != state
+    }
+
+    pub(super) fn event(&self, now: Instant) {
+        let mut current = self.current();
+        current.last_event = Some(now);
+        current.last_failure = None;
+    }
+
+    pub(super) fn failed(&self, error: String) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.current().last_failure = Some(error);
+    }
+
+    pub(super) fn malformed(&self) {
+        self.malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,87 @@
+//! Writing the answer.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+
+use super::{API_VERSION, KIND};
+use crate::admit::{Decision, PodView, explain, patch};
+
+/// The AdmissionReview that answers a request.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    // The API server takes one without the other for an error of the webhook.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    patch: Option<EncodedPatch>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<[String; 1]>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EncodedPatch {
+    patch_type: &'static str,
+    patch: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+/// The answer that carries out `decision`, under the request's own uid. A patch is always the base64 of a JSON Patch.
+#[must_use]
+pub fn answer<'a>(uid: &'a str, decision: &Decision<'_>, pod: Option<&PodView<'_>>) -> Answer<'a> {
+    let operations = pod.map(|pod| patch::operations(decision, pod)).filter(|operations| !operations.is_empty());
+    let refusal = explain::refusal(decision);
+    let response = Response {
+        uid,
+        allowed: refusal.is_none(),
+        status: refusal.map(|message| Status { code: 403, reason: "Forbidden", message }),
+        patch: operations.map(|operations| EncodedPatch {
+            patch_type: "JSONPatch",
+            patch: BASE64.encode(serde_json::to_vec(&operations).unwrap_or_default()),
+        }),
+        warnings: pod.and_then(|pod| explain::warning(decision, pod)).map(|warning| [warning]),
+        audit_annotations: explain::audit_annotations(decision).into_iter().collect(),
+    };
+    Answer { api_version: API_VERSION, kind: KIND, response }
+}
+
+/// The answer as JSON text.
+#[must_use]
+pub fn answer_json(answer: &Answer<'_>) -> Vec<u8> {
+    // Texts and maps of texts always serialise; were that ever untrue, an empty body follows the failure policy.
+    serde_json::to_vec(answer).unwrap_or_default()
+}
+
+/// Whether the patch of an answer applies to the object in the review that it answers. An answer without one does.
+#[must_use]
+pub fn patch_applies(review: &[u8], answer: &Answer<'_>) -> bool {
+    let Some(patch) = &answer.response.patch else { return true };
+    let apply = || -> Option<()> {
+        let mut review: serde_json::Value = serde_json::from_slice(review).ok()?;
+        let patch: json_patch::Patch = serde_json::from_slice(&BASE64.decode(&patch.patch).ok()?).ok()?;
+        json_patch::patch(review.pointer_mut("/request/object")?, &patch).ok()
+    };
+    apply().is_some()
+}

@@ -1,0 +1,166 @@
+//! A world from YAML and JSON files, for use without Kubernetes.
+//!
+//! Folders are read with everything below them; files may hold several documents, and `List` objects as kubectl prints them.
+//! Kinds that the world is not made of are counted and left out, so that a folder may hold pods and anything else as well.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::entry::{Entry, ObjectKind};
+use super::settings::Settings;
+use super::snapshot::World;
+use crate::storage::Catalogue;
+
+/// What was found in the files.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many files were read.
+    pub files: usize,
+    /// How many clusters.
+    pub clusters: usize,
+    /// How many attachment definitions.
+    pub attachments: usize,
+    /// How many resources that may overrule the host network of a role.
+    pub overrides: usize,
+    /// How many documents of other kinds.
+    pub ignored: usize,
+    /// What is wrong with objects that were read all the same, each a sentence with file and object.
+    pub problems: Vec<String>,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// A file or folder that cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is no YAML or JSON.
+    #[error("{path} cannot be parsed: {fault}")]
+    Parse {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong, with the place in the file.
+        fault: String,
+    },
+    /// A known kind of object that cannot be named.
+    #[error("{path}: {source}")]
+    Object {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: super::entry::ObjectError,
+    },
+}
+
+/// Reads files and folders into a world.
+///
+/// # Errors
+/// The first file that cannot be read or parsed. A wrong object in a file is no error: it is in the report.
+pub fn load(
+    paths: &[PathBuf],
+    catalogue: Arc<Catalogue>,
+    settings: Settings,
+) -> Result<(World, Report), ManifestError> {
+    let mut world = World::new(catalogue, settings);
+    let kinds = ObjectKind::all(world.catalogue());
+    let resources: Vec<_> = kinds.iter().map(ObjectKind::resource).collect();
+    // Files are the whole truth: what they do not have does not exist.
+    for kind in &kinds {
+        world.replace_all(kind, []);
+    }
+    let mut report = Report::default();
+    for path in files_below(paths)? {
+        report.files += 1;
+        for object in read_documents(&path)? {
+            let text = |field| object.get(field).and_then(Value::as_str).unwrap_or_default();
+            let found = resources.iter().position(|resource| resource.covers(text("apiVersion"), text("kind")));
+            let Some(position) = found else {
+                report.ignored += 1;
+                continue;
+            };
+            let kind = &kinds[position];
+            let (id, entry) = Entry::read(kind, &object, world.catalogue())
+                .map_err(|source| ManifestError::Object { path: path.clone(), source })?;
+            let label = format!("{}: {} {id}", path.display(), resources[position].kind);
+            report.problems.extend(entry.problems().iter().map(|problem| format!("{label}: {problem}")));
+            if world.insert(kind, &id, entry) {
+                report.problems.push(format!("{label}: it is given twice; this one counts"));
+                continue;
+            }
+            match kind {
+                ObjectKind::Cluster(..) => report.clusters += 1,
+                ObjectKind::Override(_) => report.overrides += 1,
+                ObjectKind::Attachment => report.attachments += 1,
+            }
+        }
+    }
+    Ok((world, report))
+}
+
+/// Reads every object in a YAML or JSON file.
+///
+/// # Errors
+/// Where the file cannot be read or parsed.
+pub fn read_documents(path: &Path) -> Result<Vec<Value>, ManifestError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
+    parse_documents(&text).map_err(|fault| ManifestError::Parse { path: path.to_owned(), fault })
+}
+
+/// Reads every object in a YAML or JSON text; the items of a `List` count as documents of their own.
+///
+/// # Errors
+/// What is wrong with the text, with the place in it.
+pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
+    // JSON is read as JSON: YAML takes it too, but with vaguer errors, and not every JSON number.
+    let documents: Vec<Value> = if text.trim_start().starts_with('{') {
+        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
+    } else {
+        serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?
+    };
+    let mut objects = Vec::new();
+    for document in documents {
+        let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
+        match document {
+            Value::Null => {}
+            Value::Object(mut list) if is_list && list.contains_key("items") => {
+                if let Some(Value::Array(items)) = list.remove("items") {
+                    objects.extend(items);
+                }
+            }
+            document => objects.push(document),
+        }
+    }
+    Ok(objects)
+}
+
+/// The files at and below `paths`, each folder's in alphabetical order, so that a report reads the same every time. In a
+/// folder only `.yaml`, `.yml` and `.json` count; a file that is named itself is read whatever it is called.
+fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ManifestError> {
+    let mut files = Vec::new();
+    for path in paths {
+        let error = |source| ManifestError::Read { path: path.clone(), source };
+        if !std::fs::metadata(path).map_err(error)?.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(error)? {
+            entries.push(entry.map_err(error)?.path());
+        }
+        entries.sort();
+        let manifest = |path: &PathBuf| {
+            path.is_dir() || path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
+        };
+        entries.retain(manifest);
+        files.extend(files_below(&entries)?);
+    }
+    Ok(files)
+}

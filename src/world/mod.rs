@@ -1,0 +1,17 @@
+//! The world as decisions see it: clusters, attachment definitions and settings, put together from objects.
+//!
+//! [`Entry::read`] turns one Kubernetes object into our own types, once, when it arrives; [`World`] holds the entries and
+//! hands out [`Snapshot`]s; [`manifests`] fills a world from files. Reading those files is the only I/O in this room, and
+//! nothing here knows whether objects come from a watch or from disk.
+
+mod by_name;
+mod entry;
+pub mod manifests;
+mod published;
+mod settings;
+mod snapshot;
+
+pub use entry::{Cluster, Entry, HostFields, ObjectError, ObjectKind, ObjectName};
+pub use published::Published;
+pub use settings::{Concern, Outcome, OutcomeRule, Settings};
+pub use snapshot::{AttachmentState, Knowledge, Snapshot, World};

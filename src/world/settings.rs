@@ -1,0 +1,180 @@
+//! What the one who installs this project decides for all clusters.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Settings of the process, part of every snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Mirrors Rook's operator setting `ROOK_ENFORCE_HOST_NETWORK`: every cluster uses the host network, whatever its
+    /// provider, but for roles whose own override says otherwise.
+    pub enforce_host_network: bool,
+    /// Departures from the default outcomes; the last that names a concern counts.
+    pub outcomes: Vec<OutcomeRule>,
+}
+
+/// What to do with a pod that a decision leaves alone for a reason that may concern its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Admit it as it is; only metrics, log and audit annotations say so.
+    Leave,
+    /// Admit it as it is, and tell the one who created it.
+    Warn,
+    /// Refuse it.
+    Deny,
+}
+
+/// A reason for leaving a pod alone whose outcome can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Concern {
+    /// The pod is marked as the storage system's, and no role fits it.
+    UnknownRole,
+    /// The pod has a role of a storage system, and its namespace has no cluster of it.
+    UnknownCluster,
+    /// The namespace has several clusters of the pod's system.
+    AmbiguousCluster,
+    /// The cluster's network spec is invalid.
+    InvalidSpec,
+    /// An attachment definition that the pod would need does not exist.
+    MissingAttachment,
+    /// An attachment definition that the pod would need cannot be loaded by Multus.
+    MalformedAttachment,
+    /// The pod's own networks annotation cannot be read.
+    UnreadableAnnotation,
+    /// Two of the pod's networks would have the same interface name.
+    InterfaceConflict,
+    /// The cluster uses the host network, and the pod was rendered for the pod network.
+    RenderedForPodNetwork,
+}
+
+/// The chosen outcome of one concern, written `concern=outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutcomeRule {
+    /// For this concern,
+    pub concern: Concern,
+    /// do this.
+    pub outcome: Outcome,
+}
+
+impl Settings {
+    /// The outcome of `concern`: as chosen, else its default.
+    #[must_use]
+    pub fn outcome(&self, concern: Concern) -> Outcome {
+        let chosen = self.outcomes.iter().rev().find(|rule| rule.concern == concern);
+        chosen.map_or(concern.default_outcome(), |rule| rule.outcome)
+    }
+}
+
+impl Concern {
+    /// All concerns, in the order in which a decision meets them.
+    pub const ALL: [Self; 9] = [
+        Self::UnknownCluster,
+        Self::UnknownRole,
+        Self::AmbiguousCluster,
+        Self::InvalidSpec,
+        Self::RenderedForPodNetwork,
+        Self::UnreadableAnnotation,
+        Self::MissingAttachment,
+        Self::MalformedAttachment,
+        Self::InterfaceConflict,
+    ];
+
+    /// The name, as in settings and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownRole => "unknown-role",
+            Self::UnknownCluster => "unknown-cluster",
+            Self::AmbiguousCluster => "ambiguous-cluster",
+            Self::InvalidSpec => "invalid-spec",
+            Self::MissingAttachment => "missing-attachment",
+            Self::MalformedAttachment => "malformed-attachment",
+            Self::UnreadableAnnotation => "unreadable-annotation",
+            Self::InterfaceConflict => "interface-conflict",
+            Self::RenderedForPodNetwork => "rendered-for-pod-network",
+        }
+    }
+
+    /// No default refuses a pod that Kubernetes would have run. A pod without a cluster is left in silence, because Rook
+    /// itself makes such pods before a cluster exists and while one is being deleted.
+    #[must_use]
+    pub fn default_outcome(self) -> Outcome {
+        match self {
+            Self::UnknownCluster => Outcome::Leave,
+            Self::UnknownRole
+            | Self::AmbiguousCluster
+            | Self::InvalidSpec
+            | Self::MissingAttachment
+            | Self::MalformedAttachment
+            | Self::UnreadableAnnotation
+            | Self::InterfaceConflict
+            | Self::RenderedForPodNetwork => Outcome::Warn,
+        }
+    }
+}
+
+impl Outcome {
+    const ALL: [Self; 3] = [Self::Leave, Self::Warn, Self::Deny];
+
+    /// The name, as in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leave => "leave",
+            Self::Warn => "warn",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+impl FromStr for OutcomeRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (concern, outcome) =
+            text.split_once('=').ok_or("write CONCERN=OUTCOME, for example missing-attachment=deny")?;
+        let concern = Concern::ALL
+            .into_iter()
+            .find(|known| known.name() == concern)
+            .ok_or_else(|| format!("\"{concern}\" is not one of {}", Concern::ALL.map(Concern::name).join(", ")))?;
+        let outcome = Outcome::ALL
+            .into_iter()
+            .find(|known| known.name() == outcome)
+            .ok_or_else(|| format!("\"{outcome}\" is not one of {}", Outcome::ALL.map(Outcome::name).join(", ")))?;
+        Ok(Self { concern, outcome })
+    }
+}
+
+impl fmt::Display for OutcomeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.concern.name(), self.outcome.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_read_back_as_written() {
+        for concern in Concern::ALL {
+            for outcome in Outcome::ALL {
+                let rule = OutcomeRule { concern, outcome };
+                assert_eq!(rule.to_string().parse(), Ok(rule));
+            }
+        }
+        for bad in ["", "unknown-role", "unknown-role=", "unknown-role=refuse", "role=deny"] {
+            assert!(bad.parse::<OutcomeRule>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_last_word_counts_and_no_default_denies() {
+        let mut settings = Settings::default();
+        for concern in Concern::ALL {
+            assert_ne!(settings.outcome(concern), Outcome::Deny, "{}", concern.name());
+        }
+        settings.outcomes = vec!["invalid-spec=deny".parse().unwrap(), "invalid-spec=leave".parse().unwrap()];
+        assert_eq!(settings.outcome(Concern::InvalidSpec), Outcome::Leave);
+    }
+}
