@@ -144,8 +144,15 @@ impl<'s> Deciding<'s> {
         let arguments = spec.arguments().map_err(|_| Reason::UnreadableContainers)?;
         let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
         match found.role.evidence_against_host(pod, &arguments) {
-            Some(sign) => Err(Reason::RenderedForPodNetwork(cluster, sign)),
+            Some(sign) => Err(Reason::RenderedForPodNetwork { asked_by: self.asked_by(cluster), sign }),
             None => Ok(Verdict::UseHostNetwork),
+        }
+    }
+
+    fn asked_by(&self, cluster: &Cluster) -> String {
+        match self.provider.as_ref().map(|provider| &provider.source) {
+            None | Some(ProviderSource::Cluster) => cluster.to_string(),
+            Some(source @ (ProviderSource::Enforced | ProviderSource::Override(_))) => source.to_string(),
         }
     }
 

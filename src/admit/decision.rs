@@ -128,8 +128,13 @@ pub enum Reason<'s> {
     Agrees,
     /// Networks are to be attached, and the pod is on the host network, where Multus attaches none.
     OnHostNetwork,
-    /// The host network is to be used, and the pod was rendered for the pod network; the text is the sign of it.
-    RenderedForPodNetwork(&'s Cluster, String),
+    /// The host network is to be used, and the pod was rendered for the pod network.
+    RenderedForPodNetwork {
+        /// Who asks for the host network.
+        asked_by: String,
+        /// What in the pod shows what it was rendered for.
+        sign: String,
+    },
     /// The pod's containers cannot be read, so whether the host network fits them cannot be told.
     UnreadableContainers,
     /// The pod's own networks annotation cannot be read.
@@ -171,7 +176,7 @@ impl Reason<'_> {
             | Self::UnknownRole(_)
             | Self::AmbiguousCluster(_)
             | Self::InvalidSpec(..)
-            | Self::RenderedForPodNetwork(..)
+            | Self::RenderedForPodNetwork { .. }
             | Self::UnreadableAnnotation(_)
             | Self::MissingAttachment(..)
             | Self::MalformedAttachment(..)
@@ -187,7 +192,7 @@ impl Reason<'_> {
             Self::UnknownRole(_) => Some(Concern::UnknownRole),
             Self::AmbiguousCluster(_) => Some(Concern::AmbiguousCluster),
             Self::InvalidSpec(..) => Some(Concern::InvalidSpec),
-            Self::RenderedForPodNetwork(..) => Some(Concern::RenderedForPodNetwork),
+            Self::RenderedForPodNetwork { .. } => Some(Concern::RenderedForPodNetwork),
             Self::UnreadableAnnotation(_) => Some(Concern::UnreadableAnnotation),
             Self::MissingAttachment(..) => Some(Concern::MissingAttachment),
             Self::MalformedAttachment(..) => Some(Concern::MalformedAttachment),
@@ -248,9 +253,9 @@ impl fmt::Display for Reason<'_> {
             Self::OnHostNetwork => {
                 f.write_str("it is on the host network, where Multus attaches nothing, and that is never taken away")
             }
-            Self::RenderedForPodNetwork(cluster, sign) => write!(
+            Self::RenderedForPodNetwork { asked_by, sign } => write!(
                 f,
-                "{cluster} uses the host network, but the pod was rendered for the pod network ({sign}); let Rook render it again instead of moving it"
+                "{asked_by} asks for the host network, but the pod was rendered for the pod network ({sign}); let its operator render it again instead of moving it"
             ),
             Self::UnreadableContainers => f.write_str("its containers cannot be read"),
             Self::UnreadableAnnotation(error) => {

@@ -39,11 +39,11 @@ pub enum AnnotationError {
     },
 }
 
-/// Why a cluster's selector names no network. Each message says what to write instead.
+/// Why a cluster's selector names no network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectorError {
     /// Only white space.
-    #[error("it is blank; name an attachment definition as [namespace/]name[@interface], or leave the key out")]
+    #[error("it is blank")]
     Blank,
     /// The JSON form cannot be read.
     #[error(

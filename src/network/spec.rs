@@ -214,7 +214,9 @@ impl<'v> Reader<'v> {
             match NetworkSelection::from_selector(text, namespace) {
                 Ok(None) => {}
                 Err(error) => {
-                    let mend = format!("select one attachment definition, such as {namespace}/my-network");
+                    let mend = format!(
+                        "write [namespace/]name[@interface], such as {namespace}/my-network, or the JSON of one selection"
+                    );
                     self.problem(&field, format!("the selector {text:?} is invalid: {error}"), &mend);
                 }
                 Ok(Some(selection)) => {

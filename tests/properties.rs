@@ -1,0 +1,260 @@
+//! What holds for every pod and every cluster, tried with many odd ones.
+//!
+//! Decisions are total and idempotent; every patch applies, and touches nothing but the networks annotation, `hostNetwork` and
+//! `dnsPolicy`; merging keeps every element and every field that was there.
+
+mod support;
+
+use std::sync::Arc;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use rook_multihome::admit::{decide, patch};
+use rook_multihome::network::NETWORKS_ANNOTATION;
+use rook_multihome::network::selection::read_annotation;
+use rook_multihome::storage::Catalogue;
+use rook_multihome::wire::{self, Review};
+use rook_multihome::world::{Entry, ObjectKind, Settings, Snapshot, World};
+use serde_json::{Map, Value, json};
+
+const NAMESPACE: &str = "rook-ceph";
+
+/// The whole way of a review; the patched object where there was a patch.
+fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {"uid": "u", "operation": "CREATE", "namespace": NAMESPACE, "kind": {"group": "", "kind": "Pod"}, "object": object},
+    })
+    .to_string();
+    let mut scratch = String::new();
+    let request = Review::read(review.as_bytes(), &mut scratch).expect("objects here are shaped like pods");
+    let admission = request.admission();
+    let decision = decide(snapshot, &admission);
+    let answer: Value =
+        serde_json::from_slice(&wire::answer_json(&wire::answer(&request.uid, &decision, admission.pod))).unwrap();
+    assert_eq!(answer["response"]["allowed"], true, "nothing is refused by default");
+    let operations = patch::operations(&decision, admission.pod?);
+    assert_eq!(operations.is_empty(), answer["response"].get("patch").is_none());
+    if operations.is_empty() {
+        return None;
+    }
+    let mut patched = object.clone();
+    json_patch::patch(&mut patched, &operations).expect("every patch applies to the pod it was computed from");
+    Some(patched)
+}
+
+fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -> Snapshot {
+    let catalogue = Arc::new(Catalogue::built_in().unwrap());
+    let mut world = World::new(Arc::clone(&catalogue), settings);
+    for kind in ObjectKind::all(&catalogue) {
+        let objects: Vec<Value> = match &kind {
+            ObjectKind::Cluster(..) => {
+                vec![json!({"metadata": {"namespace": NAMESPACE, "name": "c"}, "spec": {"network": network}})]
+            }
+            ObjectKind::Attachment => attachments
+                .iter()
+                .map(|(namespace, name)| {
+                    json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"config": r#"{"type":"macvlan"}"#}})
+                })
+                .collect(),
+            ObjectKind::Override(_) => Vec::new(),
+        };
+        let entries: Vec<_> = objects.iter().map(|object| Entry::read(&kind, object, &catalogue).unwrap()).collect();
+        world.replace_all(&kind, entries);
+    }
+    world.snapshot()
+}
+
+/// Text of every kind, and often text that means something.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::sample::select(vec!["a", "b", "rook-ceph", "storage", "net1", "net2", "public0", "", " ", "x/y", "@", "~", "\"", "null"]).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Value::from),
+            btree_map(text(), inner, 0..3).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// An element that Multus takes, with fields that nobody has heard of.
+fn element() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec!["a", "b", "public-net", "cluster-net", "My.Net"]);
+    let namespace = option::of(prop::sample::select(vec!["rook-ceph", "storage", ""]));
+    let interface = option::of(prop::sample::select(vec!["net1", "net2", "net7", "eth9"]));
+    let foreign = btree_map("[a-z-]{1,6}x", json_value(), 0..3);
+    (name, namespace, interface, foreign).prop_map(|(name, namespace, interface, foreign)| {
+        let mut element: Map<String, Value> = foreign.into_iter().collect();
+        element.insert("name".into(), name.into());
+        element.extend(namespace.map(|namespace| ("namespace".to_owned(), Value::from(namespace))));
+        element.extend(interface.map(|interface| ("interface".to_owned(), Value::from(interface))));
+        Value::Object(element)
+    })
+}
+
+fn annotation() -> impl Strategy<Value = String> {
+    prop_oneof![
+        2 => vec(element(), 0..4).prop_map(|elements| Value::from(elements).to_string()),
+        1 => vec(element(), 0..3).prop_map(|elements| serde_json::to_string_pretty(&elements).unwrap()),
+        1 => prop::sample::select(vec!["", "a", "a,b", "storage/a@net1, b", "rook-ceph/public-net", "a,", "[", "[null]", "{}", "null"]).prop_map(str::to_owned),
+        1 => text(),
+    ]
+}
+
+fn pod() -> impl Strategy<Value = Value> {
+    let apps = vec![
+        "rook-ceph-osd",
+        "rook-ceph-mon",
+        "rook-ceph-mgr",
+        "rook-ceph-tools",
+        "rook-ceph-exporter",
+        "rook-ceph-rgw",
+        "rook-ceph-nfs",
+        "rook-ceph-operator",
+        "x.rbd.csi.ceph.com-ctrlplugin",
+        "x.rbd.csi.ceph.com-nodeplugin",
+        "rook-ceph-osd-prepare",
+        "other",
+    ];
+    let labels =
+        option::of((prop::sample::select(apps), btree_map(text(), text(), 0..3)).prop_map(|(app, mut labels)| {
+            labels.insert("app".to_owned(), app.to_owned());
+            labels
+        }));
+    let annotations = option::of((option::weighted(0.7, annotation()), btree_map(text(), text(), 0..3)).prop_map(
+        |(own, mut others)| {
+            others.extend(own.map(|own| (NETWORKS_ANNOTATION.to_owned(), own)));
+            others
+        },
+    ));
+    let arguments = vec(prop_oneof![text(), Just("--public-addr=$(ROOK_POD_IP)".to_owned())], 0..3);
+    let spec = (option::of(any::<bool>()), option::of(text()), arguments, json_value(), any::<bool>());
+    (labels, annotations, option::weighted(0.95, spec), json_value()).prop_map(|(labels, annotations, spec, foreign)| {
+        let spec = spec.map(|(host_network, dns_policy, arguments, foreign, odd)| {
+            let containers = if odd { foreign.clone() } else { json!([{"name": "c", "args": arguments}]) };
+            json!({"hostNetwork": host_network, "dnsPolicy": dns_policy, "containers": containers, "foreign": foreign})
+        });
+        json!({"metadata": {"generateName": "p-", "labels": labels, "annotations": annotations, "foreign": foreign}, "spec": spec, "status": foreign})
+    })
+}
+
+fn network() -> impl Strategy<Value = Value> {
+    let selector = prop_oneof![
+        prop::sample::select(vec![
+            "public-net",
+            "cluster-net@net2",
+            "storage/a@public0",
+            "missing",
+            "",
+            "%",
+            r#"{"name":"a","ips":["10.0.0.1"]}"#
+        ])
+        .prop_map(str::to_owned),
+        text(),
+    ];
+    let selectors = btree_map(
+        prop::sample::select(vec!["public".to_owned(), "cluster".to_owned(), "odd".to_owned()]),
+        selector,
+        0..3,
+    );
+    let shaped = (prop::sample::select(vec!["", "host", "multus", "multus", "foo"]), selectors, any::<bool>())
+        .prop_map(|(provider, selectors, host)| json!({"provider": provider, "selectors": selectors, "hostNetwork": host && provider.is_empty()}));
+    prop_oneof![8 => shaped, 1 => json_value()]
+}
+
+const ATTACHMENTS: [(&str, &str); 4] =
+    [("rook-ceph", "public-net"), ("rook-ceph", "cluster-net"), ("storage", "a"), ("rook-ceph", "a")];
+
+/// The pod without what may be changed.
+fn rest(pod: &Value) -> Value {
+    let mut rest = pod.clone();
+    if let Some(annotations) = rest["metadata"]["annotations"].as_object_mut() {
+        annotations.remove(NETWORKS_ANNOTATION);
+    }
+    if rest["metadata"]["annotations"].as_object().is_none_or(Map::is_empty) {
+        rest["metadata"]["annotations"] = Value::Null;
+    }
+    if let Some(spec) = rest["spec"].as_object_mut() {
+        spec.remove("hostNetwork");
+        spec.remove("dnsPolicy");
+    }
+    rest
+}
+
+fn elements(pod: &Value) -> Vec<Value> {
+    let value = pod["metadata"]["annotations"][NETWORKS_ANNOTATION].as_str().unwrap_or_default();
+    serde_json::from_str(value).unwrap_or_default()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn decisions_are_total_idempotent_and_touch_only_what_is_theirs(pod in pod(), network in network(), enforce in any::<bool>()) {
+        let settings = Settings { enforce_host_network: enforce, outcomes: Vec::new() };
+        let snapshot = snapshot(&network, &ATTACHMENTS, settings);
+        if let Some(patched) = answer(&snapshot, &pod) {
+            prop_assert_eq!(rest(&patched), rest(&pod));
+            prop_assert_ne!(pod["spec"]["hostNetwork"].clone(), json!(true), "a pod on the host network is never changed");
+            if patched["spec"]["hostNetwork"] == true {
+                prop_assert_eq!(&patched["spec"]["dnsPolicy"], "ClusterFirstWithHostNet");
+                prop_assert_eq!(&patched["metadata"], &pod["metadata"]);
+            }
+            prop_assert_eq!(answer(&snapshot, &patched), None, "a second decision changes nothing");
+        }
+    }
+
+    #[test]
+    fn merging_keeps_every_element_and_every_field(existing in vec(element(), 0..4), network in network()) {
+        let annotation = Value::from(existing.clone()).to_string();
+        let pod = json!({"metadata": {"labels": {"app": "rook-ceph-osd"}, "annotations": {NETWORKS_ANNOTATION: annotation}}, "spec": {}});
+        let snapshot = snapshot(&network, &ATTACHMENTS, Settings::default());
+        if let Some(patched) = answer(&snapshot, &pod)
+            && patched["spec"]["hostNetwork"] != true
+        {
+            let merged = elements(&patched);
+            prop_assert!(merged.len() > existing.len(), "a patch adds something");
+            for (before, after) in existing.iter().zip(&merged) {
+                let mut filled_in = before.clone();
+                if before["namespace"].as_str().unwrap_or_default().is_empty() {
+                    filled_in["namespace"] = NAMESPACE.into();
+                }
+                prop_assert_eq!(&filled_in, after);
+            }
+            let value = patched["metadata"]["annotations"][NETWORKS_ANNOTATION].as_str().unwrap();
+            let read = read_annotation(value, "elsewhere").unwrap();
+            let added = &read[existing.len()..];
+            for (index, one) in added.iter().enumerate() {
+                for other in &added[..index] {
+                    prop_assert!(one != other, "nothing is attached twice");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn annotations_of_any_text_are_read_without_a_panic(value in any::<String>(), odd in text()) {
+        _ = read_annotation(&value, &odd);
+        _ = rook_multihome::network::NetworkSelection::from_selector(&value, &odd);
+    }
+
+    #[test]
+    fn bodies_of_any_bytes_are_answered_without_a_panic(bytes in vec(any::<u8>(), 0..200), value in json_value()) {
+        _ = Review::read(&bytes, &mut String::new()).map(drop);
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {"uid": "u", "object": value}});
+        _ = Review::read(review.to_string().as_bytes(), &mut String::new()).map(drop);
+    }
+}

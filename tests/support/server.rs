@@ -1,0 +1,133 @@
+//! The program, serving manifests on ports of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::client::Client;
+
+/// Ends with the test that started it.
+pub struct Running {
+    child: Child,
+    pub webhook: SocketAddr,
+    pub admin: SocketAddr,
+    pub certs: PathBuf,
+    logs: mpsc::Receiver<Value>,
+}
+
+impl Running {
+    /// Starts `serve` on manifests and waits until it is ready. Certificates are made in `certs` where there are none.
+    pub fn start(manifests: &Path, certs: &Path, flags: &[impl AsRef<std::ffi::OsStr>]) -> Self {
+        let mut command = super::program();
+        command.args(["serve", "--manifests"]).arg(manifests).args(flags);
+        Self::start_command(command, certs)
+    }
+
+    /// Starts a `serve` command whose other flags are given.
+    pub fn start_command(mut command: Command, certs: &Path) -> Self {
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--cert-dir"])
+            .arg(certs)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, logs) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if sender.send(event).is_err() {
+                    break;
+                }
+            }
+        });
+        let (webhook, admin) = addresses(&logs);
+        Self { child, webhook, admin, certs: certs.to_owned(), logs }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.webhook, &self.certs.join("ca.crt"))
+    }
+
+    pub fn admin(&self, path: &str) -> (u16, String) {
+        let response = Client::connect_plain(self.admin).request("GET", path, &[], b"");
+        (response.status, response.text())
+    }
+
+    pub fn wait_until_ready(&self) {
+        wait_for("readiness", || self.admin("/readyz").0 == 200);
+    }
+
+    /// The value of a metric, 0 where it is not there.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.admin("/metrics").1;
+        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// Waits for a log event with this message.
+    pub fn wait_for_log(&self, message: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let event = self.logs.recv_timeout(left).unwrap_or_else(|_| panic!("no log event {message:?}"));
+            if event["message"] == message {
+                return event;
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    pub fn wait_for_exit(&mut self) -> std::process::ExitStatus {
+        let mut status = None;
+        wait_for("the end of the process", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr) {
+    let mut before = Vec::new();
+    loop {
+        let event = logs
+            .recv_timeout(Duration::from_secs(20))
+            .unwrap_or_else(|_| panic!("the server did not start; it said {before:#?}"));
+        if event["message"] == "serving" {
+            let address = |key: &str| event[key].as_str().unwrap().parse().unwrap();
+            return (address("webhook"), address("admin"));
+        }
+        before.push(event);
+    }
+}
+
+/// Waits for something that takes a moment, with a bound that only a fault reaches.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
