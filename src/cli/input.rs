@@ -37,7 +37,8 @@ const UID: &str = "00000000-0000-0000-0000-000000000000";
 impl InputArgs {
     /// Every pod in the file.
     pub(super) fn subjects(&self) -> anyhow::Result<Vec<Subject>> {
-        let documents = if self.file.as_os_str() == "-" {
+        let from_stdin = self.file.as_os_str() == "-";
+        let documents = if from_stdin {
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
             parse_documents(&text).map_err(|fault| anyhow::anyhow!("stdin cannot be parsed: {fault}"))?
@@ -51,7 +52,7 @@ impl InputArgs {
             let found = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
             bail!(
                 "{} holds no pod: found {found}; expected an AdmissionReview, Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob",
-                self.file.display()
+                if from_stdin { "stdin".into() } else { self.file.display().to_string() }
             );
         }
         Ok(subjects)

@@ -119,11 +119,15 @@ pub fn read_documents(path: &Path) -> Result<Vec<Value>, ManifestError> {
 /// # Errors
 /// What is wrong with the text, with the place in it.
 pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
-    // JSON is read as JSON: YAML takes it too, but with vaguer errors, and not every JSON number.
+    let yaml = || serde_saphyr::from_multiple(text).map_err(|error| error.to_string());
     let documents: Vec<Value> = if text.trim_start().starts_with('{') {
-        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
+        // Mostly JSON, which its own parser reads with better errors and without loss; but YAML may begin like this too.
+        match serde_json::from_str(text) {
+            Ok(document) => vec![document],
+            Err(error) => yaml().map_err(|_| error.to_string())?,
+        }
     } else {
-        serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?
+        yaml()?
     };
     let mut objects = Vec::new();
     for document in documents {

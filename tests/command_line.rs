@@ -1,0 +1,226 @@
+//! The commands as a user meets them: what they print, where, and with which exit code.
+
+mod support;
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use support::{expect_file, folders, program, project, stdout};
+
+/// Exit code, standard output and standard error.
+fn run(command: &mut Command, input: &str) -> (Option<i32>, String, String) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+const MULTUS: &str = "examples/ceph-multus";
+
+/// What comes out of every example lies beside it. `BLESS=1` writes it.
+#[test]
+fn the_examples_come_out_as_they_say() {
+    let examples = folders(&project().join("examples"));
+    assert!(examples.len() >= 4);
+    for folder in examples {
+        let mut command = program();
+        command.arg("explain").arg("--manifests").arg(&folder).arg(folder.join("pods.yaml"));
+        expect_file(&folder.join("explained.txt"), &stdout(&mut command));
+    }
+}
+
+#[test]
+fn explain_speaks_to_machines_too() {
+    let printed = stdout(program().args([
+        "explain",
+        "--output",
+        "json",
+        "--manifests",
+        MULTUS,
+        "examples/ceph-multus/pods.yaml",
+    ]));
+    let pods: Value = serde_json::from_str(&printed).unwrap();
+    let osd = &pods[1];
+    assert_eq!(osd["role"], "osd");
+    assert_eq!(osd["cluster"], "rook-ceph/my-cluster");
+    assert_eq!(osd["networks"], json!(["rook-ceph/public-net", "rook-ceph/cluster-net"]));
+    assert_eq!(osd["patch"][0]["op"], "add");
+    assert_eq!(pods[0]["reason"], "agrees");
+}
+
+#[test]
+fn review_takes_workloads_and_prints_what_is_asked_for() {
+    let toolbox = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: tools, namespace: rook-ceph }
+spec:
+  template:
+    metadata: { labels: { app: rook-ceph-tools } }
+    spec: { containers: [] }
+";
+    let review = |output: &str| {
+        let (code, out, err) = run(program().args(["review", "--manifests", MULTUS, "--output", output, "-"]), toolbox);
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    assert_eq!(review("response")["response"]["allowed"], true);
+    assert_eq!(review("patch")[0]["path"], "/metadata/annotations");
+    let patched = review("patched");
+    assert_eq!(patched["kind"], "Pod");
+    assert_eq!(patched["metadata"]["generateName"], "tools-");
+    assert_eq!(
+        patched["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"],
+        r#"[{"name":"public-net","namespace":"rook-ceph"}]"#
+    );
+    assert_eq!(review("request")["request"]["operation"], "CREATE");
+}
+
+#[test]
+fn every_kind_of_workload_has_its_pod_found() {
+    let pod = json!({"metadata": {"labels": {"app": "rook-ceph-tools"}}, "spec": {"containers": []}});
+    let template = json!({"template": pod});
+    for (kind, spec) in [
+        ("Pod", pod["spec"].clone()),
+        ("Deployment", template.clone()),
+        ("StatefulSet", template.clone()),
+        ("DaemonSet", template.clone()),
+        ("ReplicaSet", template.clone()),
+        ("Job", template.clone()),
+        ("CronJob", json!({"jobTemplate": {"spec": template}})),
+    ] {
+        let labels = json!({"app": "rook-ceph-tools"});
+        let workload = json!({"kind": kind, "metadata": {"name": "x", "labels": labels}, "spec": spec}).to_string();
+        let mut command = program();
+        command.args(["review", "--manifests", MULTUS, "--output", "patch", "--namespace", "rook-ceph"]);
+        let (code, out, err) = run(&mut command, &workload);
+        assert_eq!(code, Some(0), "{kind}: {err}");
+        assert!(out.contains("public-net"), "{kind}: {out}");
+    }
+}
+
+#[test]
+fn warnings_and_refusals_are_answers_and_go_to_stderr() {
+    let fixture = support::fixtures::named("missing-attachment");
+    let mut command = program();
+    command.args(["review", "--output", "patch", "--manifests"]).arg(fixture.world());
+    let (code, out, err) = run(&mut command, &fixture.review);
+    assert_eq!((code, out.trim()), (Some(0), "[]"));
+    assert!(err.starts_with("warning: rook-multihome left pod rook-ceph-osd- alone"), "{err}");
+    let (code, _, err) = run(command.args(["--outcome", "missing-attachment=deny"]), &fixture.review);
+    assert_eq!(code, Some(0));
+    assert!(err.starts_with("rook-multihome refuses this pod (missing-attachment)"), "{err}");
+}
+
+#[test]
+fn bad_input_is_told_what_where_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.yaml");
+    std::fs::write(&broken, "a: [1\nb: 2\n").unwrap();
+    let nameless = folder.path().join("nameless.yaml");
+    std::fs::write(&nameless, "apiVersion: ceph.rook.io/v1\nkind: CephCluster\n").unwrap();
+    let (broken, nameless) = (broken.to_str().unwrap(), nameless.to_str().unwrap());
+    for (arguments, input, code, parts) in [
+        (&["review", "--manifests", "nowhere"][..], "kind: Pod", 1, &["cannot read nowhere", "No such file"][..]),
+        (&["review", "--manifests", broken], "kind: Pod", 1, &["broken.yaml cannot be parsed", "line"]),
+        (&["review", "--manifests", nameless], "kind: Pod", 1, &["nameless.yaml", "no metadata.name"]),
+        (
+            &["review", "--manifests", MULTUS],
+            "",
+            1,
+            &["stdin holds no pod: found nothing", "expected an AdmissionReview"],
+        ),
+        (&["review", "--manifests", MULTUS], "kind: Service", 1, &["found Service"]),
+        (&["review", "--manifests", MULTUS], "{", 1, &["stdin cannot be parsed"]),
+        (&["review", "--manifests", MULTUS], r#"{"kind": "AdmissionReview"}"#, 1, &["apiVersion"]),
+        (&["review"], "", 2, &["--manifests <PATH>"]),
+        (
+            &["review", "--manifests", MULTUS, "--outcome", "missing=deny"],
+            "",
+            2,
+            &["\"missing\" is not one of", "missing-attachment"],
+        ),
+        (&["serve", "--listen", "localhost"], "", 2, &["invalid value 'localhost'", "--listen"]),
+        (&["serve", "--manifests", MULTUS, "--max-connections", "0"], "", 2, &["1..=100000"]),
+        (&["certs", "make"], "", 2, &["--name <NAME>"]),
+    ] {
+        let (found, out, err) = run(program().args(arguments), input);
+        assert_eq!((found, out.as_str()), (Some(code), ""), "{arguments:?}: {err}");
+        for part in parts {
+            assert!(err.contains(part), "{arguments:?} does not say {part:?}: {err}");
+        }
+    }
+}
+
+#[test]
+fn problems_of_manifests_are_told_with_their_file() {
+    let fixture = support::fixtures::named("invalid-selector");
+    let mut command = program();
+    command.args(["explain", "--manifests"]).arg(fixture.world()).arg(fixture.folder.join("review.json"));
+    let (code, out, err) = run(&mut command, "");
+    assert_eq!(code, Some(0));
+    assert!(out.contains("is left as it is (invalid-spec)"), "{out}");
+    assert!(err.contains("world.yaml: CephCluster rook-ceph/my-cluster: spec.network.selectors.public: "), "{err}");
+}
+
+#[test]
+fn a_port_that_is_taken_and_a_missing_cluster_are_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let certs = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["serve", "--manifests", MULTUS, "--listen", &address, "--cert-dir"]).arg(certs.path());
+    let (code, _, err) = run(&mut command, "");
+    assert_eq!(code, Some(1));
+    assert!(err.contains(&format!("cannot listen on {address}")), "{err}");
+    let home = certs.path().join("empty");
+    let mut command = program();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).env("HOME", home);
+    let (code, _, err) = run(command.env_remove("KUBERNETES_SERVICE_HOST"), "");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no Kubernetes cluster to watch; set KUBECONFIG"), "{err}");
+}
+
+#[test]
+fn certificates_are_made_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut make = program();
+    make.args(["certs", "make", "--name", "rook-multihome.system.svc", "--days", "30", "--cert-dir"])
+        .arg(folder.path());
+    let (code, out, _) = run(&mut make, "");
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("made ca.crt, tls.crt and tls.key in "), "{out}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(folder.path().join("tls.key")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let (code, _, err) = run(&mut make, "");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("keys are never overwritten"), "{err}");
+}
+
+/// The help of every command says what it is for, and every flag has an environment variable or is about one call.
+#[test]
+fn help_reads_well() {
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["review", "--help"],
+        &["explain", "--help"],
+        &["certs", "make", "--help"],
+    ] {
+        let help = stdout(program().args(command));
+        assert!(help.contains("Usage: "), "{help}");
+        for line in help.lines() {
+            assert!(line.chars().count() <= 100, "{command:?}: too long: {line}");
+        }
+    }
+    let serve = stdout(program().args(["serve", "--help"]));
+    for flag in ["--manifests", "--listen", "--admin-listen", "--cert-dir", "--outcome", "--drain-delay"] {
+        assert!(serve.contains(flag), "{flag}");
+        let variable = format!("ROOK_MULTIHOME_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+        assert!(serve.contains(&variable), "{variable}");
+    }
+}

@@ -1,0 +1,190 @@
+//! The HTTPS server: what it refuses, how it leaves, how certificates are replaced, and what the admin port says.
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use rook_multihome::tls::{authority, files};
+use serde_json::json;
+use support::client::Client;
+use support::fixtures::named;
+use support::server::{Running, wait_for};
+
+fn server(certs: &std::path::Path, flags: &[&str]) -> Running {
+    let server = Running::start(&named("osd-multus").world(), certs, flags);
+    server.wait_until_ready();
+    server
+}
+
+#[test]
+fn one_connection_carries_many_reviews() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let mut client = server.client();
+    let (osd, mon) = (named("osd-multus"), named("mon-multus"));
+    for _ in 0..50 {
+        let answer = client.review(&osd.compact_review());
+        assert_eq!(answer["response"]["auditAnnotations"]["role"], "ceph/osd");
+        let answer = client.review(&mon.review);
+        assert_eq!(answer["response"]["auditAnnotations"]["role"], "ceph/mon");
+    }
+    assert!((server.metric("rook_multihome_connections_open") - 1.0).abs() < 0.1);
+    let osds = r#"rook_multihome_reviews_total{outcome="attached",role="ceph/osd",reason=""}"#;
+    assert!((server.metric(osds) - 50.0).abs() < 0.1);
+    drop(client);
+    wait_for("the end of the connection", || server.metric(r#"rook_multihome_connections_total{end="closed"}"#) > 0.5);
+}
+
+#[test]
+fn what_is_no_review_is_refused_with_its_reason() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let json_type = [("content-type", "application/json")];
+    let cases: [(&str, &str, &[(&str, &str)], &str, u16, &str); 9] = [
+        ("POST", "/mutate", &json_type, "{", 400, "the body is not JSON: EOF"),
+        ("POST", "/mutate", &json_type, "{}", 400, "expected AdmissionReview, found nothing (at kind)"),
+        ("POST", "/mutate", &[], "{}", 415, "must be application/json, not nothing"),
+        ("POST", "/mutate", &[("content-type", "text/yaml")], "{}", 415, "not text/yaml"),
+        ("GET", "/mutate", &[], "", 405, "GET is not answered here"),
+        ("PUT", "/mutate", &json_type, "{}", 405, "POST an AdmissionReview"),
+        ("POST", "/", &json_type, "{}", 404, "nothing at /"),
+        ("POST", "/mutate/x", &json_type, "{}", 404, "reviews go to /mutate"),
+        ("GET", "/metrics", &[], "", 404, "nothing at /metrics"),
+    ];
+    let mut client = server.client();
+    for (method, path, headers, body, code, part) in cases {
+        let response = client.request(method, path, headers, body.as_bytes());
+        assert_eq!(response.status, code, "{method} {path} {body}");
+        let status = response.json();
+        assert_eq!((&status["kind"], &status["code"]), (&json!("Status"), &json!(code)));
+        assert!(status["message"].as_str().unwrap().contains(part), "{status}");
+    }
+    let wrong = named("osd-multus").review.replace(r#""hostNetwork""#, r#""x""#).replacen(
+        r#""labels": {"#,
+        r#""labels": 5, "l": {"#,
+        1,
+    );
+    let response = client.post("/mutate", &wrong);
+    assert_eq!(response.status, 400);
+    assert_eq!(response.json()["details"]["causes"][0]["field"], "request.object.metadata.labels");
+    let charset = [("content-type", "Application/JSON; charset=utf-8")];
+    let review = named("osd-multus").review;
+    assert_eq!(client.request("POST", "/mutate?timeout=5s", &charset, review.as_bytes()).status, 200);
+    assert!(server.metric(r#"rook_multihome_rejected_requests_total{code="404"}"#) > 2.5);
+}
+
+#[test]
+fn a_body_that_is_too_long_or_too_slow_is_refused() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let long = format!("\"{}\"", "x".repeat(8 * 1024 * 1024));
+    assert_eq!(server.client().post("/mutate", &long).status, 413);
+    let mut client = server.client();
+    client.send_head("POST", "/mutate?timeout=1s", &[("content-type", "application/json")], 100);
+    let response = client.read_response().unwrap();
+    assert_eq!(response.status, 408);
+    assert!(response.text().contains("within 1 s"), "{}", response.text());
+    // Nearly as long as may be, and answered.
+    let mut review: serde_json::Value = serde_json::from_str(&named("osd-multus").review).unwrap();
+    review["request"]["object"]["spec"]["padding"] = "x".repeat(8 * 1024 * 1024 - 50_000).into();
+    assert_eq!(server.client().post("/mutate", &review.to_string()).status, 200);
+}
+
+#[test]
+fn what_is_no_tls_is_counted() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let mut client = Client::connect_plain(server.webhook);
+    client.send(b"GET /mutate HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    while !client.is_closed() {}
+    wait_for("the count", || server.metric(r#"rook_multihome_connections_total{end="handshake-failed"}"#) > 0.5);
+    assert_eq!(server.client().post("/mutate", "{}").status, 400, "others are served");
+}
+
+#[test]
+fn leaving_loses_no_request() {
+    let certs = tempfile::tempdir().unwrap();
+    let mut server = server(certs.path(), &["--drain-delay", "2"]);
+    let review = named("osd-multus").compact_review();
+    let mut idle = server.client();
+    idle.review(&review);
+    let mut slow = server.client();
+    slow.review(&review);
+    slow.send_head("POST", "/mutate", &[("content-type", "application/json")], review.len());
+    slow.send(&review.as_bytes()[..100]);
+
+    server.signal("-TERM");
+    wait_for("readiness to end", || server.admin("/readyz").0 == 503);
+    assert!(server.admin("/readyz").1.contains("[-] phase: leaving"));
+    assert_eq!(server.admin("/livez"), (200, "ok\n".to_owned()));
+    // New and old connections are still served, and asked not to come back.
+    for mut client in [server.client(), idle] {
+        let response = client.post("/mutate", &review);
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+        assert!(client.is_closed());
+    }
+    // Past the delay nothing is accepted, but the request under way is answered.
+    wait_for("the listener to close", || std::net::TcpStream::connect(server.webhook).is_err());
+    slow.send(&review.as_bytes()[100..]);
+    assert_eq!(slow.read_response().unwrap().status, 200);
+    assert!(server.wait_for_exit().success());
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let certs = tempfile::tempdir().unwrap();
+    let mut server = server(certs.path(), &["--drain-delay", "60"]);
+    server.signal("-TERM");
+    wait_for("readiness to end", || server.admin("/readyz").0 == 503);
+    server.signal("-INT");
+    assert!(!server.wait_for_exit().success());
+}
+
+#[test]
+fn a_new_certificate_is_served_without_a_restart_and_a_bad_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path(), &[]);
+    let old_ca = tempfile::tempdir().unwrap();
+    fs::copy(folder.path().join("ca.crt"), old_ca.path().join("ca.crt")).unwrap();
+    let review = named("osd-multus").compact_review();
+    let mut before = server.client();
+    before.review(&review);
+
+    fs::write(folder.path().join("tls.key"), "half written").unwrap();
+    wait_for("the complaint", || server.metric("rook_multihome_certificates_refused_total") > 0.5);
+    let (code, text) = server.admin("/readyz?verbose");
+    assert_eq!(code, 200, "the old pair is served still");
+    assert!(text.contains("tls.key cannot be served: it holds no private key"), "{text}");
+    Client::connect(server.webhook, &old_ca.path().join("ca.crt")).review(&review);
+
+    for file in ["ca.crt", "tls.crt", "tls.key"] {
+        fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    let names = ["localhost".to_owned()];
+    let issued = authority::issue(&names, SystemTime::now(), Duration::from_secs(50 * 3600)).unwrap();
+    files::write(folder.path(), &issued).unwrap();
+    wait_for("the new certificate", || server.admin("/readyz?verbose").1.contains("expires in 2 days"));
+    server.client().review(&review);
+    before.review(&review); // an open connection is not disturbed
+    assert!(server.metric("rook_multihome_certificate_expiry_timestamp_seconds") > 1e9);
+}
+
+#[test]
+fn the_admin_port_says_how_things_are() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    assert_eq!(server.admin("/readyz"), (200, "ok\n".to_owned()));
+    let (_, verbose) = server.admin("/readyz?verbose");
+    assert!(verbose.starts_with("[+] phase: serving\n[+] certificate: served, expires in "), "{verbose}");
+    assert_eq!(server.admin("/mutate").0, 404);
+    assert!((server.metric(r#"rook_multihome_clusters{system="ceph",spec="valid"}"#) - 1.0).abs() < 0.1);
+    assert!((server.metric("rook_multihome_attachments") - 2.0).abs() < 0.1);
+    let (_, text) = server.admin("/metrics");
+    assert!(text.ends_with("# EOF\n"));
+    let documented = fs::read_to_string(support::project().join("docs/metrics.md")).unwrap();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap();
+        assert!(documented.contains(&format!("`{name}")), "docs/metrics.md does not describe {name}");
+    }
+}
