@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs)] // each test uses its own part of this
 
 pub mod client;
+pub mod control_plane;
 pub mod fixtures;
 pub mod server;
 

@@ -29,9 +29,14 @@ impl Running {
     }
 
     /// Starts a `serve` command whose other flags are given.
-    pub fn start_command(mut command: Command, certs: &Path) -> Self {
+    pub fn start_command(command: Command, certs: &Path) -> Self {
+        Self::start_listening(command, certs, "127.0.0.1:0")
+    }
+
+    /// The same, with the webhook's port at a given address.
+    pub fn start_listening(mut command: Command, certs: &Path, address: &str) -> Self {
         command
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--cert-dir"])
+            .args(["--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--cert-dir"])
             .arg(certs)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
