@@ -119,7 +119,14 @@ pub fn read_documents(path: &Path) -> Result<Vec<Value>, ManifestError> {
 /// # Errors
 /// What is wrong with the text, with the place in it.
 pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
-    let yaml = || serde_saphyr::from_multiple(text).map_err(|error| error.to_string());
+    let yaml = || {
+        // The default bounds are for strangers' files; whole clusters are dumped into one file here. What stays bounded is how
+        // much aliases can blow up.
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
+        };
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())
+    };
     let documents: Vec<Value> = if text.trim_start().starts_with('{') {
         // Mostly JSON, which its own parser reads with better errors and without loss; but YAML may begin like this too.
         match serde_json::from_str(text) {
