@@ -41,7 +41,7 @@ fn review(criterion: &mut Criterion) {
         ("not a storage pod", "not-storage"),
     ] {
         let Some((snapshot, body)) = fixture(fixture_name) else { continue };
-        let mut group = criterion.benchmark_group(format!("{name} ({:.1} KB)", body.len() as f64 / 1000.0));
+        let mut group = criterion.benchmark_group(format!("{name} ({} bytes)", body.len()));
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function("floor: skip every byte", |bencher| {
             bencher.iter(|| serde_json::from_slice::<IgnoredAny>(black_box(&body)).is_ok());

@@ -24,7 +24,7 @@
 //! 2. [`wire::Review::read`] parses it once, borrowing what a decision reads.
 //! 3. The handler takes one [`world::Snapshot`].
 //! 4. [`admit::decide()`] finds cluster, role, provider and networks, and decides.
-//! 5. [`admit::patch`] writes the operations, [`wire::answer`] the answer.
+//! 5. [`admit::patch`] writes the operations, [`wire::answer()`] the answer.
 //! 6. Counters and one log event; the reply goes out. There is no await from 2 to 6, and no API call.
 
 #![forbid(unsafe_code)]

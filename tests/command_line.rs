@@ -1,5 +1,7 @@
 //! The commands as a user meets them: what they print, where, and with which exit code.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
+
 mod support;
 
 use std::io::Write as _;

@@ -3,6 +3,8 @@
 //! The cases are those of Rook's and Multus's own unit tests and of runs of their parsers (Rook 1.20, multus-cni 4.3,
 //! attachment definition client 1.7.7). Where this project differs on purpose, the row says so.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
+
 mod support;
 
 use rook_multihome::network::selection::read_annotation;

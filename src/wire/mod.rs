@@ -1,6 +1,6 @@
 //! AdmissionReview v1, in and out.
 //!
-//! [`Review`] reads a request in one pass, borrowing what a decision reads; [`answer`] writes the response. Only the wire's
+//! [`Review`] reads a request in one pass, borrowing what a decision reads; [`answer()`] writes the response. Only the wire's
 //! own rules are here (whose uid, which fields go together, what is unreadable); what is done with a pod is `admit`'s. This
 //! room must never echo a request or block.
 

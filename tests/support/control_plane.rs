@@ -66,10 +66,6 @@ impl ControlPlane {
         plane
     }
 
-    fn add_address(&self, address: &str) {
-        ip(&["addr", "add", &format!("{address}/32"), "dev", "lo"]);
-    }
-
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
@@ -130,7 +126,7 @@ impl ControlPlane {
 
     /// In place of scheduler and kubelet: the pod runs, is ready, and has this address.
     pub fn run_pod(&self, namespace: &str, name: &str, address: &str) {
-        self.add_address(address);
+        ip(&["addr", "add", &format!("{address}/32"), "dev", "lo"]);
         self.apply("apiVersion: v1\nkind: Node\nmetadata: { name: node-1 }");
         let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": {"kind": "Node", "name": "node-1"}});
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/binding");
