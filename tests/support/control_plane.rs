@@ -39,6 +39,8 @@ pub fn in_own_network(test: &str, body: impl FnOnce()) {
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
+        // Its summary would be counted beside ours; what it has to say goes to standard error.
+        .stdout(Stdio::null())
         .status()
         .expect("unshare, from the package util-linux");
     assert!(status.success(), "the test failed in its own network namespace; what it printed is above");
