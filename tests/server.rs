@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use rook_multihome::tls::{authority, files};
@@ -55,9 +56,9 @@ fn what_is_no_review_is_refused_with_its_reason() {
         ("POST", "/mutate/x", &json_type, "{}", 404, "reviews go to /mutate"),
         ("GET", "/metrics", &[], "", 404, "nothing at /metrics"),
     ];
-    let mut client = server.client();
     for (method, path, headers, body, code, part) in cases {
-        let response = client.request(method, path, headers, body.as_bytes());
+        // One connection each: a refusal need not wait for the body, and may close the connection instead.
+        let response = server.client().request(method, path, headers, body.as_bytes());
         assert_eq!(response.status, code, "{method} {path} {body}");
         let status = response.json();
         assert_eq!((&status["kind"], &status["code"]), (&json!("Status"), &json!(code)));
@@ -68,12 +69,12 @@ fn what_is_no_review_is_refused_with_its_reason() {
         r#""labels": 5, "l": {"#,
         1,
     );
-    let response = client.post("/mutate", &wrong);
+    let response = server.client().post("/mutate", &wrong);
     assert_eq!(response.status, 400);
     assert_eq!(response.json()["details"]["causes"][0]["field"], "request.object.metadata.labels");
     let charset = [("content-type", "Application/JSON; charset=utf-8")];
     let review = named("osd-multus").review;
-    assert_eq!(client.request("POST", "/mutate?timeout=5s", &charset, review.as_bytes()).status, 200);
+    assert_eq!(server.client().request("POST", "/mutate?timeout=5s", &charset, review.as_bytes()).status, 200);
     assert!(server.metric(r#"rook_multihome_rejected_requests_total{code="404"}"#) > 2.5);
 }
 
@@ -92,6 +93,67 @@ fn a_body_that_is_too_long_or_too_slow_is_refused() {
     let mut review: serde_json::Value = serde_json::from_str(&named("osd-multus").review).unwrap();
     review["request"]["object"]["spec"]["padding"] = "x".repeat(8 * 1024 * 1024 - 50_000).into();
     assert_eq!(server.client().post("/mutate", &review.to_string()).status, 200);
+}
+
+/// What `serve` prints for a user to paste, pasted.
+#[test]
+fn the_curl_line_works_as_pasted() {
+    let certs = tempfile::tempdir().unwrap();
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let mut command = support::program();
+    command.args(["serve", "--manifests", "examples/ceph-multus"]);
+    let server = Running::start_saying(command, certs.path(), "127.0.0.1:0", said.as_file());
+    server.wait_until_ready();
+    let said = fs::read_to_string(said.path()).unwrap();
+    assert!(
+        said.contains(
+            "Read 3 files: clusters 1, attachment definitions 2, host network overrides 0, other objects 6, problems 0."
+        ),
+        "{said}"
+    );
+    let curl = said.lines().find(|line| line.trim().starts_with("curl ")).unwrap();
+    let run = |flags: &str| {
+        let line = curl.replacen("curl ", &format!("curl --silent --show-error {flags} "), 1);
+        support::stdout(Command::new("sh").arg("-c").arg(line).current_dir(support::project()))
+    };
+    let answer: serde_json::Value = serde_json::from_str(&run("")).unwrap();
+    assert_eq!(
+        answer["response"]["auditAnnotations"]["networks"],
+        "public=rook-ceph/public-net,cluster=rook-ceph/cluster-net"
+    );
+    for (flags, protocol) in [("--http1.1 --tls-max 1.2", "1.1"), ("--http1.1 --tlsv1.3", "1.1"), ("--http2", "2")] {
+        let written = run(&format!("{flags} --output /dev/null --write-out '%{{http_code}} %{{http_version}}'"));
+        assert_eq!(written, format!("200 {protocol}"), "{flags}");
+    }
+}
+
+#[test]
+fn connections_over_the_limit_wait_for_their_turn() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &["--max-connections", "2"]);
+    let review = named("osd-multus").compact_review();
+    let mut served: Vec<Client> = (0..2).map(|_| server.client()).collect();
+    for client in &mut served {
+        client.review(&review);
+    }
+    let waiting = std::thread::spawn({
+        let (address, ca, review) = (server.webhook, server.certs.join("ca.crt"), review.clone());
+        move || Client::connect(address, &ca).review(&review)
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!waiting.is_finished(), "there is no room for a third");
+    served.pop();
+    assert_eq!(waiting.join().unwrap()["response"]["allowed"], true);
+    served[0].review(&review);
+}
+
+#[test]
+fn a_peer_that_stays_silent_is_let_go() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let mut silent = Client::connect_plain(server.webhook);
+    assert!(silent.is_closed());
+    wait_for("the count", || server.metric(r#"rook_multihome_connections_total{end="handshake-timeout"}"#) > 0.5);
 }
 
 #[test]

@@ -45,13 +45,15 @@ impl<'s> Deciding<'s> {
         let spec = cluster.network.as_ref().map_err(|problems| Reason::InvalidSpec(cluster, problems))?;
         let provider = self.effective_provider(cluster, spec, pod);
         match (provider, treatment) {
-            (Provider::Host, Treatment::NoNetwork(why)) if !self.is_overridden() => Err(Reason::NoNetworkForRole(why)),
-            (Provider::Host, _) => self.host_network(cluster, pod),
+            (_, Treatment::NeverTouch(why)) => Err(Reason::NeverTouch(why)),
+            (Provider::Host, Treatment::Networks(_)) => self.host_network(cluster, pod),
+            // The provider means the cluster's daemons; an override means this role, whatever it needs.
+            (Provider::Host, Treatment::NoNetwork(_)) if self.is_overridden() => self.host_network(cluster, pod),
+            (_, Treatment::NoNetwork(why)) => Err(Reason::NoNetworkForRole(why)),
+            (Provider::None, Treatment::Networks(_)) => Err(Reason::ProviderNone),
             (Provider::Multus, Treatment::Networks(keys)) => {
                 self.attachments(cluster, spec, keys, pod, admission.namespace)
             }
-            (Provider::None | Provider::Multus, Treatment::NoNetwork(why)) => Err(Reason::NoNetworkForRole(why)),
-            (Provider::None, _) | (_, Treatment::NeverTouch(_)) => Err(Reason::ProviderNone),
         }
     }
 

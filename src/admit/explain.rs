@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::decision::{Decision, Verdict, Wanted, WantedStep};
 use super::pod::PodView;
+use super::{INJECT_ANNOTATION, INJECT_DISABLED, INJECT_ENABLED};
 use crate::network::NETWORKS_ANNOTATION;
 use crate::world::Outcome;
 
@@ -72,13 +73,15 @@ pub fn summary(decision: &Decision<'_>) -> String {
 
 /// What the one who created the pod should read, where there is something to act on.
 #[must_use]
-pub fn warning(decision: &Decision<'_>, pod: &PodView<'_>) -> Option<String> {
-    match (&decision.verdict, decision.outcome) {
-        (Verdict::Leave(reason), Outcome::Warn) => {
-            Some(format!("rook-multihome left pod {} alone: {reason}", pod.display_name()))
-        }
-        (Verdict::Leave(_) | Verdict::Attach { .. } | Verdict::UseHostNetwork, _) => None,
-    }
+pub fn warnings(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<String> {
+    let left_alone = decision.reason().filter(|_| decision.outcome == Outcome::Warn);
+    let left_alone = left_alone.map(|reason| format!("rook-multihome left pod {} alone: {reason}", pod.display_name()));
+    // Somebody who writes `false` here means to opt out, and would not learn otherwise that it does not.
+    let inject = pod.annotation(INJECT_ANNOTATION).filter(|value| ![INJECT_DISABLED, INJECT_ENABLED].contains(value));
+    let inject = inject.map(|value| {
+        format!("rook-multihome ignores {INJECT_ANNOTATION}: {value:?}; write {INJECT_DISABLED} to opt out")
+    });
+    left_alone.into_iter().chain(inject).collect()
 }
 
 /// Why a pod is refused, where it is.

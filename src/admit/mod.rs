@@ -18,3 +18,5 @@ pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text};
 pub const INJECT_ANNOTATION: &str = "multihome.rook.io/inject";
 /// The value of [`INJECT_ANNOTATION`] that does.
 pub const INJECT_DISABLED: &str = "disabled";
+/// The value that says what is so without the annotation, too.
+pub const INJECT_ENABLED: &str = "enabled";

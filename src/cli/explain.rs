@@ -77,7 +77,7 @@ fn explanation(snapshot: &Snapshot, subject: &Subject) -> anyhow::Result<Explana
         "networks": decision.added().map(|selection| selection.attachment.to_string()).collect::<Vec<_>>(),
         "reason": decision.reason().map(crate::admit::Reason::name),
         "allowed": !decision.is_denied(),
-        "warning": admission.pod.and_then(|pod| explain::warning(&decision, pod)),
+        "warnings": admission.pod.map(|pod| explain::warnings(&decision, pod)).unwrap_or_default(),
         "patch": operations,
         "steps": steps,
     });

@@ -29,7 +29,7 @@ use crate::world::{OutcomeRule, Settings, World};
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Every flag can be set by the environment variable named beside it."
+    after_help = "Flags can also be set by the environment variable named beside them."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -60,9 +60,8 @@ fn answer(snapshot: &Snapshot, subject: &Subject, output: Output) -> anyhow::Res
     let decision = decide(snapshot, &admission);
     let operations = admission.pod.map(|pod| patch::operations(&decision, pod)).unwrap_or_default();
     if output != Output::Response {
-        let told =
-            admission.pod.and_then(|pod| explain::warning(&decision, pod)).map(|text| format!("warning: {text}"));
-        if let Some(told) = told.or_else(|| explain::refusal(&decision)) {
+        let warnings = admission.pod.map(|pod| explain::warnings(&decision, pod)).unwrap_or_default();
+        for told in warnings.iter().map(|warning| format!("warning: {warning}")).chain(explain::refusal(&decision)) {
             hint(&told);
         }
     }

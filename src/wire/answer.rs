@@ -28,8 +28,8 @@ struct Response<'a> {
     // The API server takes one without the other for an error of the webhook.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     patch: Option<EncodedPatch>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<[String; 1]>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'static str, String>,
 }
@@ -61,7 +61,7 @@ pub fn answer<'a>(uid: &'a str, decision: &Decision<'_>, pod: Option<&PodView<'_
             patch_type: "JSONPatch",
             patch: BASE64.encode(serde_json::to_vec(&operations).unwrap_or_default()),
         }),
-        warnings: pod.and_then(|pod| explain::warning(decision, pod)).map(|warning| [warning]),
+        warnings: pod.map(|pod| explain::warnings(decision, pod)).unwrap_or_default(),
         audit_annotations: explain::audit_annotations(decision).into_iter().collect(),
     };
     Answer { api_version: API_VERSION, kind: KIND, response }

@@ -34,12 +34,21 @@ impl Running {
     }
 
     /// The same, with the webhook's port at a given address.
-    pub fn start_listening(mut command: Command, certs: &Path, address: &str) -> Self {
+    pub fn start_listening(command: Command, certs: &Path, address: &str) -> Self {
+        Self::spawn(command, certs, address, Stdio::null())
+    }
+
+    /// The same, with what is printed on standard output going to a file.
+    pub fn start_saying(command: Command, certs: &Path, address: &str, said: &std::fs::File) -> Self {
+        Self::spawn(command, certs, address, said.try_clone().unwrap().into())
+    }
+
+    fn spawn(mut command: Command, certs: &Path, address: &str, stdout: Stdio) -> Self {
         command
             .args(["--listen", address, "--admin-listen", "127.0.0.1:0", "--log-format", "json", "--cert-dir"])
             .arg(certs)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
