@@ -3,12 +3,14 @@
 //! Total, and free of effects: an admission and a snapshot in, a [`Decision`] out. A rule that leaves a pod alone returns its
 //! [`Reason`] as the error, so the order of the rules is the order of the lines.
 
-use super::decision::{Decision, EffectiveProvider, ProviderSource, Reason, Recognised, Verdict, Wanted, WantedStep};
+use super::decision::{
+    Decision, EffectiveProvider, ProviderSource, Reason, Recognised, Verdict, Wanted, WantedStep, to_add,
+};
 use super::pod::{Admission, PodView};
 use super::{INJECT_ANNOTATION, INJECT_DISABLED};
 use crate::network::selection::{interface_names, read_annotation, write_annotation};
 use crate::network::{NETWORKS_ANNOTATION, NetworkKey, NetworkSelection, NetworkSpec, Provider};
-use crate::storage::{Labels as _, System, Treatment};
+use crate::storage::{Role, System, Treatment};
 use crate::world::{AttachmentState, Cluster, Outcome, Snapshot};
 
 /// The annotation that the kubelet puts on the mirror of a static pod.
@@ -28,7 +30,7 @@ pub fn decide<'s>(snapshot: &'s Snapshot, admission: &Admission<'_>) -> Decision
     Decision { recognised, cluster, provider, wanted, verdict, outcome }
 }
 
-/// What has been found so far.
+/// What has been found so far, kept for the explanation.
 struct Deciding<'s> {
     snapshot: &'s Snapshot,
     recognised: Option<Recognised<'s>>,
@@ -37,142 +39,117 @@ struct Deciding<'s> {
     wanted: Vec<Wanted<'s>>,
 }
 
+/// Whose pod it is, and as what.
+#[derive(Clone, Copy)]
+struct Owner<'s> {
+    system: &'s System,
+    role: &'s Role,
+    cluster: &'s Cluster,
+}
+
 impl<'s> Deciding<'s> {
     /// The rules in order. `Err` is a reason to leave the pod alone.
     fn verdict(&mut self, admission: &Admission<'_>) -> Result<Verdict<'s>, Reason<'s>> {
         let pod = pod_of(admission)?;
-        let (cluster, treatment) = self.cluster_and_treatment(pod, admission.namespace)?;
-        let spec = cluster.network.as_ref().map_err(|problems| Reason::InvalidSpec(cluster, problems))?;
-        let provider = self.effective_provider(cluster, spec, pod);
-        match (provider, treatment) {
+        let owner = self.owner(pod, admission.namespace)?;
+        let spec = match (&owner.cluster.network, &owner.role.treatment) {
+            (Ok(spec), _) => spec,
+            // What is wrong with the networks does not concern a pod that gets none.
+            (Err(_), Treatment::NoNetwork(why)) => return Err(Reason::NoNetworkForRole(why)),
+            (Err(problems), _) => return Err(Reason::InvalidSpec(owner.cluster, problems)),
+        };
+        let effective = self.effective_provider(owner, spec, pod);
+        let overridden = matches!(effective.source, ProviderSource::Override(_));
+        match (effective.provider, &owner.role.treatment) {
             (_, Treatment::NeverTouch(why)) => Err(Reason::NeverTouch(why)),
-            (Provider::Host, Treatment::Networks(_)) => self.host_network(cluster, pod),
+            (Provider::Host, Treatment::Networks(_)) => host_network(owner, &effective.source, pod),
             // The provider means the cluster's daemons; an override means this role, whatever it needs.
-            (Provider::Host, Treatment::NoNetwork(_)) if self.is_overridden() => self.host_network(cluster, pod),
+            (Provider::Host, Treatment::NoNetwork(_)) if overridden => host_network(owner, &effective.source, pod),
             (_, Treatment::NoNetwork(why)) => Err(Reason::NoNetworkForRole(why)),
             (Provider::None, Treatment::Networks(_)) => Err(Reason::ProviderNone),
             (Provider::Multus, Treatment::Networks(keys)) => {
-                self.attachments(cluster, spec, keys, pod, admission.namespace)
+                self.attachments(owner, spec, keys, pod, admission.namespace)
             }
         }
     }
 
-    /// Which cluster owns the pod, and what its role gets.
-    fn cluster_and_treatment(
-        &mut self,
-        pod: &PodView<'_>,
-        namespace: &str,
-    ) -> Result<(&'s Cluster, &'s Treatment), Reason<'s>> {
+    /// Finds the pod's cluster by the namespace of the request, and its role by its labels.
+    fn owner(&mut self, pod: &PodView<'_>, namespace: &str) -> Result<Owner<'s>, Reason<'s>> {
         let snapshot = self.snapshot;
-        let mut here: Vec<(&'s System, Vec<&'s Cluster>)> =
+        let here: Vec<(&'s System, Vec<&'s Cluster>)> =
             snapshot.clusters_in(namespace).filter(|(_, clusters)| !clusters.is_empty()).collect();
-        let found = here.iter().position(|(system, _)| self.recognise(system, pod));
-        let Some(position) = found else {
-            return Err(self.without_cluster(pod, here.iter().map(|(system, _)| *system)));
-        };
-        let (_, clusters) = here.swap_remove(position);
-        let treatment = self.recognised.as_ref().map(|found| &found.role.treatment);
-        if let [cluster] = clusters[..] {
+        for (system, clusters) in &here {
+            if let Some(role) = self.recognise(system, pod) {
+                return self.only_one(system, role, clusters);
+            }
+        }
+        if let Some((system, _)) = here.iter().find(|(system, _)| system.is_marked(pod)) {
+            return Err(Reason::UnknownRole(system));
+        }
+        let elsewhere = snapshot.systems().iter().find_map(|system| self.recognise(system, pod));
+        Err(match elsewhere.map(|role| &role.treatment) {
+            Some(Treatment::Networks(_)) => Reason::UnknownCluster,
+            _ if here.is_empty() => Reason::NoCluster,
+            _ => Reason::NotStorage,
+        })
+    }
+
+    /// The owner of a pod with a role, where the namespace has one cluster of its system. What must never be touched, and what
+    /// gets nothing from any cluster, is settled before it matters how many there are.
+    fn only_one(
+        &mut self,
+        system: &'s System,
+        role: &'s Role,
+        clusters: &[&'s Cluster],
+    ) -> Result<Owner<'s>, Reason<'s>> {
+        if let [cluster] = clusters {
             self.cluster = Some(cluster);
         }
-        // What must never be touched comes before everything that a cluster could say.
-        if let Some(Treatment::NeverTouch(why)) = treatment {
-            return Err(Reason::NeverTouch(why));
-        }
-        match (&clusters[..], treatment) {
-            ([cluster], Some(treatment)) => Ok((cluster, treatment)),
-            // Which cluster it is does not matter to a pod that gets nothing from any.
-            (_, Some(Treatment::NoNetwork(why))) => Err(Reason::NoNetworkForRole(why)),
-            _ => Err(Reason::AmbiguousCluster(clusters)),
+        match (&role.treatment, clusters) {
+            (Treatment::NeverTouch(why), _) => Err(Reason::NeverTouch(why)),
+            (_, [cluster]) => Ok(Owner { system, role, cluster }),
+            (Treatment::NoNetwork(why), _) => Err(Reason::NoNetworkForRole(why)),
+            (Treatment::Networks(_), clusters) => Err(Reason::AmbiguousCluster(clusters.to_vec())),
         }
     }
 
-    /// Notes the pod's role in `system`, where it has one.
-    fn recognise(&mut self, system: &'s System, pod: &PodView<'_>) -> bool {
-        let Some((role, by)) = system.role_of(pod) else { return false };
+    /// The pod's role in `system`, where it has one.
+    fn recognise(&mut self, system: &'s System, pod: &PodView<'_>) -> Option<&'s Role> {
+        let (role, by) = system.role_of(pod)?;
         self.recognised = Some(Recognised { system, role, by: by.describe() });
-        true
-    }
-
-    /// Why a pod that has no role in any system with a cluster `here` is left alone.
-    fn without_cluster(&mut self, pod: &PodView<'_>, here: impl Iterator<Item = &'s System>) -> Reason<'s> {
-        let mut any_here = false;
-        for system in here {
-            any_here = true;
-            if system.is_marked(pod) {
-                return Reason::UnknownRole(system);
-            }
-        }
-        let elsewhere = self.snapshot.systems().iter().find(|system| self.recognise(system, pod));
-        let networks =
-            self.recognised.as_ref().is_some_and(|found| matches!(found.role.treatment, Treatment::Networks(_)));
-        match elsewhere {
-            Some(_) if networks => Reason::UnknownCluster,
-            _ if any_here => Reason::NotStorage,
-            _ => Reason::NoCluster,
-        }
+        Some(role)
     }
 
     /// The provider for this pod: an override for its role, else the enforced host network, else the cluster's. An override
     /// to `false` only ever takes the host network away (Rook: "if the pointer is set, use it, else `IsHost()`").
-    fn effective_provider(&mut self, cluster: &'s Cluster, spec: &NetworkSpec, pod: &PodView<'_>) -> Provider {
-        let role = self.recognised.as_ref().map(|found| found.role);
-        let host = role.and_then(|role| self.snapshot.host_override(cluster, role, pod));
+    fn effective_provider(&mut self, owner: Owner<'s>, spec: &NetworkSpec, pod: &PodView<'_>) -> EffectiveProvider {
         let enforced = self.snapshot.settings().enforce_host_network;
-        let (provider, source) = match host {
-            Some((true, place)) => (Provider::Host, ProviderSource::Override(place)),
-            Some((false, place)) if enforced || spec.provider == Provider::Host => {
-                let provider = if spec.provider == Provider::Multus { Provider::Multus } else { Provider::None };
-                (provider, ProviderSource::Override(place))
-            }
-            _ if enforced => (Provider::Host, ProviderSource::Enforced),
-            _ => (spec.provider, ProviderSource::Cluster),
+        let host = self.snapshot.host_override(owner.cluster, owner.role, pod);
+        let (provider, source) = match (host, spec.provider) {
+            (Some((true, place)), _) => (Provider::Host, ProviderSource::Override(place)),
+            (Some((false, place)), Provider::Host) => (Provider::None, ProviderSource::Override(place)),
+            (Some((false, place)), declared) if enforced => (declared, ProviderSource::Override(place)),
+            (None, _) if enforced => (Provider::Host, ProviderSource::Enforced),
+            (Some((false, _)) | None, declared) => (declared, ProviderSource::Cluster),
         };
-        self.provider = Some(EffectiveProvider { provider, source });
-        provider
-    }
-
-    fn is_overridden(&self) -> bool {
-        self.provider.as_ref().is_some_and(|provider| matches!(provider.source, ProviderSource::Override(_)))
-    }
-
-    /// The host network, unless the pod has it, or was rendered for the pod network: daemons are given arguments that only
-    /// fit the network they were rendered for.
-    fn host_network(&self, cluster: &'s Cluster, pod: &PodView<'_>) -> Result<Verdict<'s>, Reason<'s>> {
-        if pod.is_on_host_network() {
-            return Err(Reason::Agrees);
-        }
-        let (Some(spec), Some(found)) = (&pod.spec, &self.recognised) else { return Err(Reason::NoPod) };
-        let arguments = spec.arguments().map_err(|_| Reason::UnreadableContainers)?;
-        let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
-        match found.role.evidence_against_host(pod, &arguments) {
-            Some(sign) => Err(Reason::RenderedForPodNetwork { asked_by: self.asked_by(cluster), sign }),
-            None => Ok(Verdict::UseHostNetwork),
-        }
-    }
-
-    fn asked_by(&self, cluster: &Cluster) -> String {
-        match self.provider.as_ref().map(|provider| &provider.source) {
-            None | Some(ProviderSource::Cluster) => cluster.to_string(),
-            Some(source @ (ProviderSource::Enforced | ProviderSource::Override(_))) => source.to_string(),
-        }
+        let effective = EffectiveProvider { provider, source };
+        self.provider = Some(effective.clone());
+        effective
     }
 
     /// The attachments, merged with what the pod already names.
     fn attachments(
         &mut self,
-        cluster: &'s Cluster,
+        owner: Owner<'s>,
         spec: &'s NetworkSpec,
         keys: &'s [NetworkKey],
         pod: &PodView<'_>,
         namespace: &str,
     ) -> Result<Verdict<'s>, Reason<'s>> {
-        let Some(found) = &self.recognised else { return Err(Reason::NotStorage) };
-        let system = found.system;
         let existing = read_annotation(pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default(), namespace);
         let on_pod = existing.as_deref().unwrap_or_default();
         for key in keys {
-            let declared = system.keys_behind(key).find_map(|behind| spec.selections.get_key_value(behind));
+            let declared = owner.system.keys_behind(key).find_map(|behind| spec.selections.get_key_value(behind));
             let step = match declared {
                 None => WantedStep::NotDeclared,
                 Some((_, selection)) if self.is_wanted_already(selection) => WantedStep::SameAsEarlier,
@@ -188,22 +165,17 @@ impl<'s> Deciding<'s> {
             return Err(Reason::OnHostNetwork);
         }
         let existing = existing.map_err(Reason::UnreadableAnnotation)?;
-        let added = self.to_add();
+        let added: Vec<&NetworkSelection> = to_add(&self.wanted).collect();
         if added.is_empty() {
             return Err(Reason::Agrees);
         }
-        self.check_attachments(cluster, &added)?;
+        self.check_attachments(owner.cluster, &added)?;
         check_interfaces(&existing, &added)?;
         Ok(Verdict::Attach { annotation: write_annotation(existing.iter().chain(added.iter().copied())) })
     }
 
     fn is_wanted_already(&self, selection: &NetworkSelection) -> bool {
         self.wanted.iter().filter_map(|wanted| wanted.declared).any(|(_, earlier)| selection.is_met_by(earlier))
-    }
-
-    fn to_add(&self) -> Vec<&'s NetworkSelection> {
-        let to_add = self.wanted.iter().filter(|wanted| wanted.step == WantedStep::Add);
-        to_add.filter_map(|wanted| wanted.declared.map(|(_, selection)| selection)).collect()
     }
 
     /// A pod with an attachment that Multus cannot make never starts. Part of the networks would be no better than none.
@@ -223,6 +195,23 @@ impl<'s> Deciding<'s> {
     }
 }
 
+/// The host network, unless the pod has it, or was rendered for the pod network: daemons are given arguments that only fit the
+/// network they were rendered for.
+fn host_network<'s>(owner: Owner<'s>, source: &ProviderSource, pod: &PodView<'_>) -> Result<Verdict<'s>, Reason<'s>> {
+    if pod.is_on_host_network() {
+        return Err(Reason::Agrees);
+    }
+    let spec = pod.spec.as_ref().ok_or(Reason::NoPod)?;
+    let arguments = spec.arguments().map_err(|_| Reason::UnreadableContainers)?;
+    let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
+    let Some(sign) = owner.role.evidence_against_host(pod, &arguments) else { return Ok(Verdict::UseHostNetwork) };
+    let asked_by = match source {
+        ProviderSource::Cluster => owner.cluster.to_string(),
+        ProviderSource::Enforced | ProviderSource::Override(_) => source.to_string(),
+    };
+    Err(Reason::RenderedForPodNetwork { asked_by, sign })
+}
+
 /// The pod of an admission that may be changed at all.
 fn pod_of<'a>(admission: &Admission<'a>) -> Result<&'a PodView<'a>, Reason<'static>> {
     let Admission { operation, kind, group, subresource, namespace: _, pod } = *admission;
@@ -233,7 +222,7 @@ fn pod_of<'a>(admission: &Admission<'a>) -> Result<&'a PodView<'a>, Reason<'stat
     if pod.annotation(INJECT_ANNOTATION) == Some(INJECT_DISABLED) {
         return Err(Reason::OptedOut);
     }
-    if pod.annotation(MIRROR_ANNOTATION).is_some() || pod.label(MIRROR_ANNOTATION).is_some() {
+    if pod.annotation(MIRROR_ANNOTATION).is_some() {
         return Err(Reason::MirrorPod);
     }
     Ok(pod)

@@ -36,7 +36,7 @@ pub struct Recognised<'s> {
 }
 
 /// The provider that applies to one pod, and who says so.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveProvider {
     /// The provider.
     pub provider: Provider,
@@ -45,7 +45,7 @@ pub struct EffectiveProvider {
 }
 
 /// Who says which provider applies.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderSource {
     /// The cluster's network spec.
     Cluster,
@@ -297,10 +297,7 @@ impl fmt::Display for ProviderSource {
 impl<'s> Decision<'s> {
     /// The networks that are to be added, in order.
     pub fn added(&self) -> impl Iterator<Item = &'s NetworkSelection> {
-        self.wanted
-            .iter()
-            .filter(|wanted| wanted.step == WantedStep::Add)
-            .filter_map(|wanted| wanted.declared.map(|(_, selection)| selection))
+        to_add(&self.wanted)
     }
 
     /// Whether the pod is refused.
@@ -317,4 +314,10 @@ impl<'s> Decision<'s> {
             Verdict::Attach { .. } | Verdict::UseHostNetwork => None,
         }
     }
+}
+
+/// The networks among `wanted` that are to be added, in order.
+pub(super) fn to_add<'s>(wanted: &[Wanted<'s>]) -> impl Iterator<Item = &'s NetworkSelection> {
+    let to_add = wanted.iter().filter(|wanted| wanted.step == WantedStep::Add);
+    to_add.filter_map(|wanted| wanted.declared.map(|(_, selection)| selection))
 }
