@@ -33,6 +33,30 @@ fn the_examples_come_out_as_they_say() {
     }
 }
 
+/// The walk through `explain` in the README, walked.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let mine = tempfile::tempdir().unwrap();
+    for file in ["cluster.yaml", "networks.yaml", "pods.yaml"] {
+        let text = std::fs::read_to_string(project().join(MULTUS).join(file)).unwrap();
+        let text = text.lines().map(|line| match line.strip_suffix("cluster-net") {
+            Some(start) if file == "cluster.yaml" => format!("{start}clutser-net\n"),
+            _ => format!("{line}\n"),
+        });
+        std::fs::write(mine.path().join(file), text.collect::<String>()).unwrap();
+    }
+    let explain = |folder: &std::path::Path| {
+        stdout(program().arg("explain").arg("--manifests").arg(folder).arg(folder.join("pods.yaml")))
+    };
+    let printed = explain(&project().join(MULTUS)) + &explain(mine.path());
+    let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 3);
+    for line in blocks.iter().flat_map(|block| block.lines()).filter(|line| line.trim() != "...") {
+        assert!(printed.lines().any(|other| other == line), "the README shows a line that is not printed: {line}");
+    }
+}
+
 #[test]
 fn explain_speaks_to_machines_too() {
     let printed = stdout(program().args([
@@ -126,6 +150,7 @@ fn bad_input_is_told_what_where_and_what_to_do() {
     let (broken, nameless) = (broken.to_str().unwrap(), nameless.to_str().unwrap());
     for (arguments, input, code, parts) in [
         (&["review", "--manifests", "nowhere"][..], "kind: Pod", 1, &["cannot read nowhere", "No such file"][..]),
+        (&["review", "--manifests", MULTUS, MULTUS], "", 1, &["examples/ceph-multus is a folder; name one file in it"]),
         (&["review", "--manifests", broken], "kind: Pod", 1, &["broken.yaml cannot be parsed", "line"]),
         (&["review", "--manifests", nameless], "kind: Pod", 1, &["nameless.yaml", "no metadata.name"]),
         (
@@ -152,6 +177,7 @@ fn bad_input_is_told_what_where_and_what_to_do() {
         assert_eq!((found, out.as_str()), (Some(code), ""), "{arguments:?}: {err}");
         for part in parts {
             assert!(err.contains(part), "{arguments:?} does not say {part:?}: {err}");
+            assert!(code != 1 || err.matches(part).count() == 1, "{arguments:?} says {part:?} twice: {err}");
         }
     }
 }

@@ -219,11 +219,11 @@ fn pod_of<'a>(admission: &Admission<'a>) -> Result<&'a PodView<'a>, Reason<'stat
         return Err(Reason::NotPodCreation);
     }
     let pod = pod.filter(|pod| pod.spec.is_some()).ok_or(Reason::NoPod)?;
-    if pod.annotation(INJECT_ANNOTATION) == Some(INJECT_DISABLED) {
-        return Err(Reason::OptedOut);
-    }
     if pod.annotation(MIRROR_ANNOTATION).is_some() {
         return Err(Reason::MirrorPod);
+    }
+    if pod.annotation(INJECT_ANNOTATION) == Some(INJECT_DISABLED) {
+        return Err(Reason::OptedOut);
     }
     Ok(pod)
 }

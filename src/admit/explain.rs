@@ -38,7 +38,7 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
         step("provider", provider.provider.name().to_owned(), Some(provider.source.to_string()));
     }
     for wanted in &decision.wanted {
-        let (found, because) = describe_wanted(wanted);
+        let (found, because) = describe_wanted(wanted, decision.reason().is_none());
         step("network", found, Some(because));
     }
     match &decision.verdict {
@@ -118,7 +118,7 @@ fn attached(decision: &Decision<'_>) -> String {
     networks.collect::<Vec<_>>().join(",")
 }
 
-fn describe_wanted(wanted: &Wanted<'_>) -> (String, String) {
+fn describe_wanted(wanted: &Wanted<'_>, is_changed: bool) -> (String, String) {
     let Some((key, selection)) = wanted.declared else {
         return (format!("{}: none", wanted.key), "the cluster declares nothing for it".to_owned());
     };
@@ -132,7 +132,8 @@ fn describe_wanted(wanted: &Wanted<'_>) -> (String, String) {
         format!("{} is not declared, and falls back to {key}", wanted.key)
     };
     let step = match wanted.step {
-        WantedStep::Add => "to be added",
+        WantedStep::Add if is_changed => "added",
+        WantedStep::Add => "the pod does not have it",
         WantedStep::Present => "the pod has it already",
         WantedStep::SameAsEarlier => "the same attachment as before, attached once",
         WantedStep::NotDeclared => "not declared",

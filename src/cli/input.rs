@@ -37,6 +37,9 @@ const UID: &str = "00000000-0000-0000-0000-000000000000";
 impl InputArgs {
     /// Every pod in the file.
     pub(super) fn subjects(&self) -> anyhow::Result<Vec<Subject>> {
+        if self.file.is_dir() {
+            bail!("{} is a folder; name one file in it", self.file.display());
+        }
         let from_stdin = self.file.as_os_str() == "-";
         let documents = if from_stdin {
             let mut text = String::new();

@@ -18,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::storage::Catalogue;
+use crate::watch;
 use crate::world::manifests::{self, Report};
 use crate::world::{OutcomeRule, Settings, World};
 
@@ -65,8 +66,8 @@ struct SettingsArgs {
     #[arg(long, env = "ROOK_MULTIHOME_ENFORCE_HOST_NETWORK")]
     enforce_host_network: bool,
     /// What to do with pods that are left alone for a reason: leave, warn or deny, as in missing-attachment=deny. Repeatable,
-    /// or separated by commas; docs/decisions.md lists the concerns and their defaults
-    #[arg(long = "outcome", value_name = "CONCERN=OUTCOME", value_delimiter = ',', env = "ROOK_MULTIHOME_OUTCOME")]
+    /// or separated by commas; docs/decisions.md lists the reasons and their default outcomes
+    #[arg(long = "outcome", value_name = "REASON=OUTCOME", value_delimiter = ',', env = "ROOK_MULTIHOME_OUTCOME")]
     outcomes: Vec<OutcomeRule>,
 }
 
@@ -95,7 +96,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            hint(&format!("error: {error:#}"));
+            hint(&format!("error: {}", watch::with_causes(error.as_ref())));
             ExitCode::FAILURE
         }
     }

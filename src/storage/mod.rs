@@ -1,7 +1,7 @@
 //! Storage systems: what their clusters are called, which roles their pods have, and which networks a role needs.
 //!
-//! All of it is data: one YAML file a system in `catalogue/`, in the same format for the built-in ones and for a user's own
-//! (described in `docs/storage-systems.md`). The code here reads, checks and indexes that data. It must never name a storage
+//! All of it is data: one YAML file for each system in `catalogue/`, compiled into the program (the format is described in
+//! `docs/storage-systems.md`). The code here reads, checks and indexes that data. It must never name a storage
 //! system, a role or a label of one: a rule that needs code is a rule that the format lacks.
 
 mod catalogue;

@@ -1,7 +1,7 @@
 //! Certificates: made for development ([`authority`]), read from files and replaced while serving ([`files`]).
 //!
-//! The private key of a certificate is in memory and in the file it came from, nowhere else: it is never logged, and never
-//! part of an error. TLS 1.2 and 1.3 by aws-lc-rs.
+//! This program keeps the private key of a certificate in memory and in the file it came from, nowhere else: it is never
+//! logged, and never part of an error. TLS 1.2 and 1.3 by aws-lc-rs.
 
 pub mod authority;
 pub mod files;

@@ -87,7 +87,7 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                     break;
                 }
                 Err(error) => {
-                    let error = full_message(&error);
+                    let error = with_causes(&error);
                     tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
                     progress.failed(error);
                     // The stream remembers where it was, and goes on from there when it is asked again.
@@ -184,8 +184,9 @@ fn is_not_installed(error: &watcher::Error) -> bool {
     }
 }
 
-/// An error with everything below it, which is where the cause is.
-fn full_message(error: &dyn std::error::Error) -> String {
+/// An error with the errors below it, which is where the cause is; what a message says already is not said again.
+#[must_use]
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |error| (*error).source());
     let mut message = error.to_string();
     for cause in causes.map(ToString::to_string) {

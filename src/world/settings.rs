@@ -47,7 +47,7 @@ pub enum Concern {
     RenderedForPodNetwork,
 }
 
-/// The chosen outcome of one concern, written `concern=outcome`.
+/// The chosen outcome of one concern, written `reason=outcome`: a concern has the name of the reason it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeRule {
     /// For this concern,
@@ -132,7 +132,7 @@ impl FromStr for OutcomeRule {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (concern, outcome) =
-            text.split_once('=').ok_or("write CONCERN=OUTCOME, for example missing-attachment=deny")?;
+            text.split_once('=').ok_or("write REASON=OUTCOME, for example missing-attachment=deny")?;
         let concern = Concern::ALL
             .into_iter()
             .find(|known| known.name() == concern)
