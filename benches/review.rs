@@ -16,11 +16,10 @@ use serde::de::IgnoredAny;
 
 /// What the server does between the last byte of a body and the first of its answer.
 fn answer(snapshot: &Snapshot, body: &[u8]) -> Vec<u8> {
-    let mut scratch = String::new();
-    let Ok(request) = Review::read(body, &mut scratch) else { return Vec::new() };
+    let Ok(request) = Review::read(body) else { return Vec::new() };
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
-    wire::answer_json(&wire::answer(&request.uid, &decision, admission.pod))
+    wire::answer_json(&wire::answer(request.uid(), &decision, admission.pod))
 }
 
 fn fixture(name: &str) -> Option<(Snapshot, Vec<u8>)> {

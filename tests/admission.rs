@@ -19,11 +19,10 @@ use support::fixtures::{Fixture, all, pretty, readable};
 use support::server::Running;
 
 fn library_answer(snapshot: &Snapshot, review: &str) -> Value {
-    let mut scratch = String::new();
-    let request = Review::read(review.as_bytes(), &mut scratch).unwrap();
+    let request = Review::read(review.as_bytes()).unwrap();
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
-    let answer = wire::answer(&request.uid, &decision, admission.pod);
+    let answer = wire::answer(request.uid(), &decision, admission.pod);
     assert!(wire::patch_applies(review.as_bytes(), &answer));
     serde_json::from_slice(&wire::answer_json(&answer)).unwrap()
 }
@@ -43,8 +42,7 @@ fn the_library_answers_as_expected() {
 fn nothing_is_left_to_do(fixture: &Fixture, snapshot: &Snapshot) {
     let mut review: Value = serde_json::from_str(&fixture.review).unwrap();
     let text = review.to_string();
-    let mut scratch = String::new();
-    let request = Review::read(text.as_bytes(), &mut scratch).unwrap();
+    let request = Review::read(text.as_bytes()).unwrap();
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
     let Some(pod) = admission.pod else { return };
@@ -86,8 +84,7 @@ fn nothing_is_left_out() {
     for fixture in all() {
         let snapshot = fixture.snapshot();
         let review = fixture.compact_review();
-        let mut scratch = String::new();
-        let request = Review::read(review.as_bytes(), &mut scratch).unwrap();
+        let request = Review::read(review.as_bytes()).unwrap();
         let admission = request.admission();
         let decision = decide(&snapshot, &admission);
         roles.extend(decision.recognised.as_ref().map(|found| found.role.name.to_string()));

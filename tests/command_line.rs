@@ -169,7 +169,7 @@ fn bad_input_is_told_what_where_and_what_to_do() {
             2,
             &["\"missing\" is not one of", "missing-attachment"],
         ),
-        (&["serve", "--listen", "localhost"], "", 2, &["invalid value 'localhost'", "--listen"]),
+        (&["serve", "--listen", "localhost"], "", 2, &["invalid value 'localhost'", "such as 127.0.0.1:8443"]),
         (&["serve", "--manifests", MULTUS, "--max-connections", "0"], "", 2, &["1..=100000"]),
         (&["certs", "make"], "", 2, &["--name <NAME>"]),
     ] {

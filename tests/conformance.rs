@@ -47,8 +47,7 @@ mod pods {
         })
         .to_string();
         let snapshot = world.snapshot();
-        let mut scratch = String::new();
-        let request = Review::read(review.as_bytes(), &mut scratch).unwrap();
+        let request = Review::read(review.as_bytes()).unwrap();
         match decide(&snapshot, &request.admission()).verdict {
             Verdict::Attach { annotation } => annotation,
             Verdict::UseHostNetwork => "host".to_owned(),
@@ -225,6 +224,10 @@ fn selectors() {
         (r#"[{"name":"x","name":"y"}]"#, r#"{"name":"y","namespace":"ns"}"#),
         ("null", r#"{"name":"null","namespace":"ns"}"#),
         (full, full_out),
+        (
+            r#"[{"name":"x","ips":[],"default-route":[ ],"mac":"","cni-args":{}}]"#,
+            r#"{"name":"x","namespace":"ns","cni-args":{}}"#,
+        ),
         // Beyond Rook: white space around an object, and the older name of `interface`.
         ("{\"name\": \"x\"}\n", r#"{"name":"x","namespace":"ns"}"#),
         (" {\"name\": \"x\"}", r#"{"name":"x","namespace":"ns"}"#),

@@ -148,12 +148,17 @@ impl<'s> Deciding<'s> {
     ) -> Result<Verdict<'s>, Reason<'s>> {
         let existing = read_annotation(pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default(), namespace);
         let on_pod = existing.as_deref().unwrap_or_default();
+        let interfaces: Vec<_> = interface_names(on_pod).collect();
+        let is_present = |selection: &NetworkSelection| {
+            let mut on_pod = on_pod.iter().zip(&interfaces);
+            on_pod.any(|(other, interface)| selection.is_met_by(other, Some(interface)))
+        };
         for key in keys {
             let declared = owner.system.keys_behind(key).find_map(|behind| spec.selections.get_key_value(behind));
             let step = match declared {
                 None => WantedStep::NotDeclared,
                 Some((_, selection)) if self.is_wanted_already(selection) => WantedStep::SameAsEarlier,
-                Some((_, selection)) if on_pod.iter().any(|other| selection.is_met_by(other)) => WantedStep::Present,
+                Some((_, selection)) if is_present(selection) => WantedStep::Present,
                 Some(_) => WantedStep::Add,
             };
             self.wanted.push(Wanted { key, declared, step });
@@ -175,7 +180,8 @@ impl<'s> Deciding<'s> {
     }
 
     fn is_wanted_already(&self, selection: &NetworkSelection) -> bool {
-        self.wanted.iter().filter_map(|wanted| wanted.declared).any(|(_, earlier)| selection.is_met_by(earlier))
+        let mut earlier = self.wanted.iter().filter_map(|wanted| wanted.declared);
+        earlier.any(|(_, earlier)| selection.is_met_by(earlier, earlier.interface.as_deref()))
     }
 
     /// A pod with an attachment that Multus cannot make never starts. Part of the networks would be no better than none.
@@ -201,15 +207,26 @@ fn host_network<'s>(owner: Owner<'s>, source: &ProviderSource, pod: &PodView<'_>
     if pod.is_on_host_network() {
         return Err(Reason::Agrees);
     }
-    let spec = pod.spec.as_ref().ok_or(Reason::NoPod)?;
-    let arguments = spec.arguments().map_err(|_| Reason::UnreadableContainers)?;
-    let arguments: Vec<&str> = arguments.iter().map(|argument| &**argument).collect();
-    let Some(sign) = owner.role.evidence_against_host(pod, &arguments) else { return Ok(Verdict::UseHostNetwork) };
-    let asked_by = match source {
+    let asked_by = || match source {
         ProviderSource::Cluster => owner.cluster.to_string(),
         ProviderSource::Enforced | ProviderSource::Override(_) => source.to_string(),
     };
-    Err(Reason::RenderedForPodNetwork { asked_by, sign })
+    let spec = pod.spec.as_ref().ok_or(Reason::NoPod)?;
+    let containers = spec.containers().map_err(|_| Reason::UnreadableContainers)?;
+    // A pod that names networks of its own would lose them: Multus attaches nothing on the host network.
+    let names_networks = pod.annotation(NETWORKS_ANNOTATION).is_some_and(|value| !value.trim().is_empty());
+    let sign = if names_networks {
+        Some(format!("the annotation {NETWORKS_ANNOTATION}"))
+    } else {
+        owner.role.evidence_against_host(pod, &containers.arguments())
+    };
+    if let Some(sign) = sign {
+        return Err(Reason::RenderedForPodNetwork { asked_by: asked_by(), sign });
+    }
+    match spec.obstacle_to_host(&containers).map_err(|_| Reason::UnreadableContainers)? {
+        Some(obstacle) => Err(Reason::UnfitForHost { asked_by: asked_by(), obstacle }),
+        None => Ok(Verdict::UseHostNetwork),
+    }
 }
 
 /// The pod of an admission that may be changed at all.

@@ -135,6 +135,13 @@ pub enum Reason<'s> {
         /// What in the pod shows what it was rendered for.
         sign: String,
     },
+    /// The host network is to be used, and Kubernetes would refuse the pod there.
+    UnfitForHost {
+        /// Who asks for the host network.
+        asked_by: String,
+        /// What in the pod does not fit.
+        obstacle: String,
+    },
     /// The pod's containers cannot be read, so whether the host network fits them cannot be told.
     UnreadableContainers,
     /// The pod's own networks annotation cannot be read.
@@ -177,6 +184,7 @@ impl Reason<'_> {
             | Self::AmbiguousCluster(_)
             | Self::InvalidSpec(..)
             | Self::RenderedForPodNetwork { .. }
+            | Self::UnfitForHost { .. }
             | Self::UnreadableAnnotation(_)
             | Self::MissingAttachment(..)
             | Self::MalformedAttachment(..)
@@ -193,6 +201,7 @@ impl Reason<'_> {
             Self::AmbiguousCluster(_) => Some(Concern::AmbiguousCluster),
             Self::InvalidSpec(..) => Some(Concern::InvalidSpec),
             Self::RenderedForPodNetwork { .. } => Some(Concern::RenderedForPodNetwork),
+            Self::UnfitForHost { .. } => Some(Concern::UnfitForHost),
             Self::UnreadableAnnotation(_) => Some(Concern::UnreadableAnnotation),
             Self::MissingAttachment(..) => Some(Concern::MissingAttachment),
             Self::MalformedAttachment(..) => Some(Concern::MalformedAttachment),
@@ -256,6 +265,10 @@ impl fmt::Display for Reason<'_> {
             Self::RenderedForPodNetwork { asked_by, sign } => write!(
                 f,
                 "{asked_by} asks for the host network, but the pod was rendered for the pod network ({sign}); let its operator render it again instead of moving it"
+            ),
+            Self::UnfitForHost { asked_by, obstacle } => write!(
+                f,
+                "{asked_by} asks for the host network, where Kubernetes would refuse this pod for {obstacle}; mend the pod, or keep it off"
             ),
             Self::UnreadableContainers => f.write_str("its containers cannot be read"),
             Self::UnreadableAnnotation(error) => {

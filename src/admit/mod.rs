@@ -7,11 +7,13 @@
 mod decide;
 mod decision;
 pub mod explain;
+mod object;
 pub mod patch;
 mod pod;
 
 pub use decide::decide;
 pub use decision::{Decision, EffectiveProvider, ProviderSource, Reason, Recognised, Verdict, Wanted};
+pub(crate) use object::read_object;
 pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text};
 
 /// The annotation by which a pod, or the template it comes from, opts out.

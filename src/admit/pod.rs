@@ -11,6 +11,7 @@ use std::ops::Deref;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::object::read_object;
 use crate::storage::Labels;
 
 /// One admission: who asks for what, and the pod it is about.
@@ -31,72 +32,103 @@ pub struct Admission<'a> {
 }
 
 /// The parts of a pod that a decision reads.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default)]
 pub struct PodView<'a> {
     /// Name, labels and annotations.
-    #[serde(borrow, default, deserialize_with = "null_is_default")]
     pub metadata: Metadata<'a>,
     /// The spec, where there is one.
-    #[serde(borrow)]
     pub spec: Option<PodSpec<'a>>,
 }
 
 /// The parts of a pod's metadata that a decision reads.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub struct Metadata<'a> {
     /// The name, where it is known already.
-    #[serde(borrow)]
     pub name: Option<Text<'a>>,
     /// The beginning of the name, for pods that a controller makes.
-    #[serde(borrow)]
     pub generate_name: Option<Text<'a>>,
     /// The namespace; often absent at admission.
-    #[serde(borrow)]
     pub namespace: Option<Text<'a>>,
     /// The labels.
-    #[serde(borrow, default, deserialize_with = "null_is_default")]
     pub labels: StringMap<'a>,
     /// The annotations; whether there are none or an empty map makes a difference to a patch.
-    #[serde(borrow)]
     pub annotations: Option<StringMap<'a>>,
 }
 
 /// The parts of a pod's spec that a decision reads.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub struct PodSpec<'a> {
     /// Whether the pod uses the host network.
     pub host_network: Option<bool>,
     /// The DNS policy.
-    #[serde(borrow)]
     pub dns_policy: Option<Text<'a>>,
-    #[serde(borrow)]
+    host_users: Option<bool>,
+    security_context: Option<&'a RawValue>,
     containers: Option<&'a RawValue>,
-    #[serde(borrow)]
     init_containers: Option<&'a RawValue>,
 }
 
 /// Text, borrowed where it stands in the request without escapes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(Cow<'a, str>);
 
 /// A map from text to text, in the order of the request.
 #[derive(Debug, Default)]
 pub struct StringMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
-/// The containers' arguments could not be read.
+/// The containers could not be read.
 #[derive(Debug)]
 pub(super) struct UnreadableContainers;
 
-/// The arguments of one container; what runs may stand in either list.
-#[derive(serde::Deserialize)]
-struct ContainerArguments<'a> {
-    #[serde(borrow)]
-    command: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
-    args: Option<Vec<Text<'a>>>,
+/// What the host network depends on in one container; what runs may stand in either list.
+#[derive(Debug, Default)]
+struct Container<'a> {
+    command: Vec<Text<'a>>,
+    args: Vec<Text<'a>>,
+    ports: Vec<Port<'a>>,
 }
+
+#[derive(Debug, Default)]
+struct Port<'a> {
+    inside: i64,
+    on_host: i64,
+    protocol: Text<'a>,
+}
+
+#[derive(Debug, Default)]
+struct SecurityContext<'a> {
+    sysctls: Vec<Sysctl<'a>>,
+}
+
+#[derive(Debug, Default)]
+struct Sysctl<'a> {
+    name: Text<'a>,
+}
+
+/// The containers of a pod, as far as the host network depends on them.
+#[derive(Debug)]
+pub(super) struct Containers<'a>(Vec<Container<'a>>);
+
+read_object!(PodView { "metadata" => metadata, "spec" => spec });
+read_object!(Metadata {
+    "name" => name,
+    "generateName" => generate_name,
+    "namespace" => namespace,
+    "labels" => labels,
+    "annotations" => annotations,
+});
+read_object!(PodSpec {
+    "hostNetwork" => host_network,
+    "dnsPolicy" => dns_policy,
+    "hostUsers" => host_users,
+    "securityContext" => security_context,
+    "containers" => containers,
+    "initContainers" => init_containers,
+});
+read_object!(SecurityContext { "sysctls" => sysctls });
+read_object!(Sysctl { "name" => name });
+read_object!(Container { "command" => command, "args" => args, "ports" => ports });
+read_object!(Port { "containerPort" => inside, "hostPort" => on_host, "protocol" => protocol });
 
 impl PodView<'_> {
     /// The pod's name, or as much of it as is known.
@@ -120,19 +152,52 @@ impl PodView<'_> {
 }
 
 impl<'a> PodSpec<'a> {
-    /// The commands and arguments of all containers, one after the other.
-    pub(super) fn arguments(&self) -> Result<Vec<Text<'a>>, UnreadableContainers> {
-        let mut arguments = Vec::new();
+    /// The containers, read where a decision needs them.
+    pub(super) fn containers(&self) -> Result<Containers<'a>, UnreadableContainers> {
+        let mut all = Vec::new();
         for containers in [self.init_containers, self.containers].into_iter().flatten() {
-            let containers: Option<Vec<ContainerArguments<'a>>> =
-                serde_json::from_str(containers.get()).map_err(|_| UnreadableContainers)?;
-            for container in containers.into_iter().flatten() {
-                arguments.extend(container.command.into_iter().flatten());
-                arguments.extend(container.args.into_iter().flatten());
-            }
+            let containers: Vec<Container<'a>> = read_raw(containers)?;
+            all.extend(containers);
         }
-        Ok(arguments)
+        Ok(Containers(all))
     }
+
+    /// What Kubernetes would refuse in this pod on the host network, in words (`ValidatePodSpec` of the API server).
+    pub(super) fn obstacle_to_host(&self, containers: &Containers<'_>) -> Result<Option<String>, UnreadableContainers> {
+        if self.host_users == Some(false) {
+            return Ok(Some("hostUsers: false".to_owned()));
+        }
+        let security: SecurityContext<'_> = self.security_context.map(read_raw).transpose()?.unwrap_or_default();
+        if let Some(sysctl) = security.sysctls.iter().find(|sysctl| sysctl.name.starts_with("net.")) {
+            return Ok(Some(format!("the sysctl {}", sysctl.name)));
+        }
+        let mut taken = Vec::new();
+        for port in containers.0.iter().flat_map(|container| &container.ports) {
+            if port.on_host != 0 && port.on_host != port.inside {
+                return Ok(Some(format!("hostPort {} beside containerPort {}", port.on_host, port.inside)));
+            }
+            // On the host network every containerPort becomes a hostPort, and two of one number are refused.
+            let protocol = if port.protocol.is_empty() { "TCP" } else { &*port.protocol };
+            if taken.contains(&(port.inside, protocol)) {
+                return Ok(Some(format!("two containers with port {}", port.inside)));
+            }
+            taken.push((port.inside, protocol));
+        }
+        Ok(None)
+    }
+}
+
+impl Containers<'_> {
+    /// The commands and arguments of all containers, one after the other.
+    pub(super) fn arguments(&self) -> Vec<&str> {
+        self.0.iter().flat_map(|container| container.command.iter().chain(&container.args)).map(Deref::deref).collect()
+    }
+}
+
+/// Reads a part that was kept as it stood.
+fn read_raw<'a, T: Deserialize<'a> + Default>(raw: &'a RawValue) -> Result<T, UnreadableContainers> {
+    let read: Option<T> = serde_json::from_str(raw.get()).map_err(|_| UnreadableContainers)?;
+    Ok(read.unwrap_or_default())
 }
 
 impl Labels for PodView<'_> {
@@ -161,10 +226,6 @@ impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 // Written by hand because serde's own `Cow` always copies when it stands inside another type.

@@ -60,8 +60,7 @@ impl ExplainArgs {
 
 fn explanation(snapshot: &Snapshot, subject: &Subject) -> anyhow::Result<Explanation> {
     let body = subject.review.to_string();
-    let mut scratch = String::new();
-    let request = Review::read(body.as_bytes(), &mut scratch)?;
+    let request = Review::read(body.as_bytes())?;
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
     let steps = admission.pod.map(|pod| explain::steps(&decision, pod)).unwrap_or_default();

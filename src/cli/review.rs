@@ -54,8 +54,7 @@ fn answer(snapshot: &Snapshot, subject: &Subject, output: Output) -> anyhow::Res
         return Ok(subject.review.clone());
     }
     let body = subject.review.to_string();
-    let mut scratch = String::new();
-    let request = Review::read(body.as_bytes(), &mut scratch)?;
+    let request = Review::read(body.as_bytes())?;
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
     let operations = admission.pod.map(|pod| patch::operations(&decision, pod)).unwrap_or_default();
@@ -70,7 +69,7 @@ fn answer(snapshot: &Snapshot, subject: &Subject, output: Output) -> anyhow::Res
     json_patch::patch(&mut patched, &operations)
         .map_err(|error| anyhow!("the patch does not apply, which is a bug: {error}"))?;
     Ok(match output {
-        Output::Response => serde_json::to_value(wire::answer(&request.uid, &decision, admission.pod))?,
+        Output::Response => serde_json::to_value(wire::answer(request.uid(), &decision, admission.pod))?,
         Output::Patch => serde_json::to_value(operations)?,
         Output::Patched => patched,
         Output::Request => subject.review.clone(),

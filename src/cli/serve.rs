@@ -25,10 +25,10 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     settings: SettingsArgs,
     /// Address of the webhook (HTTPS)
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443", env = "ROOK_MULTIHOME_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443", env = "ROOK_MULTIHOME_LISTEN", value_parser = address)]
     listen: SocketAddr,
     /// Address of /livez, /readyz and /metrics (plain HTTP)
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", env = "ROOK_MULTIHOME_ADMIN_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", env = "ROOK_MULTIHOME_ADMIN_LISTEN", value_parser = address)]
     admin_listen: SocketAddr,
     /// The folder with tls.crt, tls.key and ca.crt; with --manifests they are made for localhost where none is there
     #[arg(long, value_name = "FOLDER", default_value = "certs", env = "ROOK_MULTIHOME_CERT_DIR")]
@@ -113,6 +113,10 @@ impl ServeArgs {
             }
         }
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8443 or [::]:8443")
 }
 
 /// Makes certificates for this machine, unless there are any: with files instead of a cluster, nobody else brings them.

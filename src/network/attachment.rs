@@ -33,6 +33,14 @@ pub enum AttachmentError {
     /// The text is no JSON object.
     #[error("spec.config is not a JSON object: {0}")]
     NotJson(String),
+    /// A field has a type that Multus cannot read.
+    #[error("{field} in spec.config must be {expected}")]
+    FieldType {
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
     /// Neither a plugin nor a list of plugins.
     #[error("spec.config names no plugin: it needs a \"type\", or \"plugins\" whose first entry has a \"type\"")]
     NoPlugin,
@@ -56,12 +64,49 @@ impl AttachmentDefinition {
     fn read_config(config: &str) -> Result<Self, AttachmentError> {
         let config: Map<String, Value> =
             serde_json::from_str(config).map_err(|error| AttachmentError::NotJson(error.to_string()))?;
+        check_types(&config)?;
         if let Some(plugin) = plugin_type(&config) {
             return Ok(Self { plugin: Some(plugin) });
         }
-        let first = field(&config, "plugins").and_then(Value::as_array).and_then(|plugins| plugins.first());
-        let plugin = first.and_then(Value::as_object).and_then(plugin_type).ok_or(AttachmentError::NoPlugin)?;
+        let plugins = field(&config, "plugins").and_then(Value::as_array).ok_or(AttachmentError::NoPlugin)?;
+        for plugin in plugins {
+            match plugin {
+                Value::Object(plugin) => check_types(plugin)?,
+                Value::Null => {}
+                _ => return Err(AttachmentError::FieldType { field: "plugins", expected: "a list of objects" }),
+            }
+        }
+        let first = plugins.first().and_then(Value::as_object);
+        let plugin = first.and_then(plugin_type).ok_or(AttachmentError::NoPlugin)?;
         Ok(Self { plugin: Some(plugin) })
+    }
+}
+
+/// The types of the fields that Multus decodes, whichever plugin they are for (libcni's `NetConf`).
+fn check_types(config: &Map<String, Value>) -> Result<(), AttachmentError> {
+    let wrong = |field, expected| Err(AttachmentError::FieldType { field, expected });
+    for name in ["name", "cniVersion", "type"] {
+        if !matches!(field(config, name), None | Some(Value::Null | Value::String(_))) {
+            return wrong(name, "a text");
+        }
+    }
+    match field(config, "ipam") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(ipam)) => {
+            if !matches!(field(ipam, "type"), None | Some(Value::Null | Value::String(_))) {
+                return wrong("ipam.type", "a text");
+            }
+        }
+        Some(_) => return wrong("ipam", "an object"),
+    }
+    match field(config, "capabilities") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::Object(capabilities))
+            if capabilities.values().all(|value| value.is_boolean() || value.is_null()) =>
+        {
+            Ok(())
+        }
+        Some(_) => wrong("capabilities", "an object of true and false"),
     }
 }
 
@@ -92,6 +137,9 @@ mod tests {
             (r#"{"plugins":[{"type":"bridge"},{"type":"tuning"}]}"#, Some("bridge")),
             (r#"{"type":"ipvlan","plugins":[]}"#, Some("ipvlan")),
             (r#"{"cniVersion":"bogus","type":"macvlan"}"#, Some("macvlan")),
+            (r#"{"type":"macvlan","ipam":{}}"#, Some("macvlan")),
+            (r#"{"type":"macvlan","ipam":null,"capabilities":{"ips":true}}"#, Some("macvlan")),
+            (r#"{"plugins":[{"type":"macvlan"},{"mtu":9000}]}"#, Some("macvlan")),
         ] {
             assert_eq!(read(config).unwrap().plugin.as_deref(), plugin, "{config}");
         }
@@ -102,6 +150,10 @@ mod tests {
     fn what_multus_fails_on() {
         for config in ["null", "[]", "x", "{}", r#"{"type":""}"#, r#"{"type":1}"#, r#"{"plugins":[]}"#]
             .into_iter()
+            .chain([r#"{"type":"a","name":1}"#, r#"{"type":"a","cniVersion":1}"#, r#"{"type":"a","ipam":[]}"#])
+            .chain([r#"{"type":"a","ipam":"dhcp"}"#, r#"{"type":"a","ipam":{"type":1}}"#])
+            .chain([r#"{"type":"a","capabilities":{"ips":"true"}}"#, r#"{"type":"a","capabilities":["ips"]}"#])
+            .chain([r#"{"plugins":[{"type":"a"},"b"]}"#, r#"{"plugins":[{"type":"a","ipam":"dhcp"}]}"#])
             .chain([r#"{"plugins":[null]}"#, r#"{"plugins":{}}"#, r#"{"plugins":["macvlan"]}"#, r#"{"type":"a"} x"#])
         {
             assert!(read(config).is_err(), "{config}");

@@ -11,6 +11,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cidr;
+use super::foreign::shorten;
 
 /// One JSON object of the annotation: its fields in the order in which they stand, values as raw JSON text.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ impl Element {
     /// The text of the field `key`, or nothing where it is absent, `null` or empty.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, String> {
         let Some(value) = self.value(key) else { return Ok(None) };
-        let text: String = serde_json::from_str(value).map_err(|_| format!("\"{key}\" must be a text, not {value}"))?;
+        let text: String =
+            serde_json::from_str(value).map_err(|_| format!("\"{key}\" must be a text, not {}", shorten(value)))?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
@@ -48,20 +50,22 @@ impl Element {
                 && !cidr::is_hardware_address(&address)
             {
                 return Err(format!(
-                    "\"{key}\" is \"{address}\", which is no hardware address (write it like 02:00:00:00:00:01)"
+                    "\"{key}\" is \"{}\", which is no hardware address (write it like 02:00:00:00:00:01)",
+                    shorten(&address)
                 ));
             }
         }
         for address in self.typed::<Vec<String>>("ips", "a list of texts")?.unwrap_or_default() {
             if !cidr::is_address_request(&address) {
                 return Err(format!(
-                    "\"ips\" has \"{address}\", which is no address and no address with prefix length"
+                    "\"ips\" has \"{}\", which is no address and no address with prefix length",
+                    shorten(&address)
                 ));
             }
         }
         for address in self.typed::<Vec<String>>("default-route", "a list of texts")?.unwrap_or_default() {
             if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
-                return Err(format!("\"default-route\" has \"{address}\", which is no address"));
+                return Err(format!("\"default-route\" has \"{}\", which is no address", shorten(&address)));
             }
         }
         for key in ["deviceID", "ipam-claim-reference"] {
@@ -102,7 +106,8 @@ impl Element {
                 ("interface", Some(interface)) => object.field(key, &json_text(interface)),
                 ("interface", None) => {}
                 _ => {
-                    if let Some(value) = self.value(key) {
+                    // Rook leaves empty ones out, and it matters: an empty default-route takes the other networks' away.
+                    if let Some(value) = self.value(key).filter(|value| !is_empty(value)) {
                         object.field(key, value);
                     }
                 }
@@ -129,7 +134,9 @@ impl Element {
 
     fn typed<T: serde::de::DeserializeOwned>(&self, key: &str, expected: &str) -> Result<Option<T>, String> {
         self.value(key)
-            .map(|value| serde_json::from_str(value).map_err(|_| format!("\"{key}\" must be {expected}, not {value}")))
+            .map(|value| {
+                serde_json::from_str(value).map_err(|_| format!("\"{key}\" must be {expected}, not {}", shorten(value)))
+            })
             .transpose()
     }
 }
@@ -190,6 +197,11 @@ impl ObjectWriter {
 /// `text` as a JSON string, quoted and escaped.
 pub(super) fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+/// Whether a JSON value is an empty list or an empty text.
+fn is_empty(value: &str) -> bool {
+    value == "\"\"" || (value.starts_with('[') && value[1..].trim_start().starts_with(']'))
 }
 
 /// Appends valid JSON text without the white space between its tokens.

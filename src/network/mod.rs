@@ -7,11 +7,13 @@
 pub mod attachment;
 pub mod cidr;
 mod element;
+mod foreign;
 pub mod name;
 pub mod selection;
 pub mod spec;
 
 pub use attachment::AttachmentDefinition;
+pub use foreign::shorten;
 pub use name::{AttachmentRef, NetworkKey};
 pub use selection::{AnnotationError, NetworkSelection, SelectorError};
 pub use spec::{NetworkSpec, Provider, SpecProblem};

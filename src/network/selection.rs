@@ -8,6 +8,7 @@
 use thiserror::Error;
 
 use super::element::{Element, json_text};
+use super::foreign::shorten;
 use super::name::AttachmentRef;
 
 /// The longest interface name that Linux takes, in bytes (`IFNAMSIZ` without its final zero).
@@ -102,11 +103,12 @@ impl NetworkSelection {
         &self.json
     }
 
-    /// Whether `existing`, found on a pod, already is what this selection asks for: the same attachment definition, under
-    /// the interface name that is asked for where one is. Other fields do not count: another webhook may have added a `mac`.
+    /// Whether `other`, which has the interface name `interface`, already is what this selection asks for: the same attachment
+    /// definition, under the interface name that is asked for where one is. Other fields do not count: another webhook may have
+    /// added a `mac`.
     #[must_use]
-    pub fn is_met_by(&self, existing: &Self) -> bool {
-        self.attachment == existing.attachment && (self.interface.is_none() || self.interface == existing.interface)
+    pub fn is_met_by(&self, other: &Self, interface: Option<&str>) -> bool {
+        self.attachment == other.attachment && (self.interface.is_none() || self.interface.as_deref() == interface)
     }
 
     fn from_short(item: &str, namespace: &str, dialect: Dialect) -> Result<Self, String> {
@@ -114,16 +116,17 @@ impl NetworkSelection {
         let (own_namespace, rest) = match parts[..] {
             [rest] => ("", rest),
             [namespace, rest] => (namespace.trim(), rest),
-            _ => return Err(format!("is \"{}\", which has more than one /", item.trim())),
+            _ => return Err(format!("is \"{}\", which has more than one /", shorten(item.trim()))),
         };
         let parts: Vec<&str> = rest.split('@').collect();
         let (name, interface) = match parts[..] {
             [name] => (name.trim(), ""),
             [name, interface] => (name.trim(), interface.trim()),
-            _ => return Err(format!("is \"{}\", which has more than one @", item.trim())),
+            _ => return Err(format!("is \"{}\", which has more than one @", shorten(item.trim()))),
         };
         for (what, text) in [("namespace", own_namespace), ("name", name)] {
             if !text.is_empty() && !is_dns_label(text) {
+                let text = shorten(text);
                 return Err(format!(
                     "has the {what} \"{text}\", which the short form does not take (lower case letters, digits and -; a name with dots needs the JSON form)"
                 ));
@@ -131,6 +134,7 @@ impl NetworkSelection {
         }
         match dialect {
             Dialect::Rook if !interface.is_empty() && !is_dns_label(interface) => {
+                let interface = shorten(interface);
                 return Err(format!(
                     "asks for the interface \"{interface}\", which the short form does not take (lower case letters, digits and -)"
                 ));
@@ -252,7 +256,8 @@ fn is_dns_label(text: &str) -> bool {
 fn check_interface(interface: &str) -> Result<(), String> {
     if interface.len() > INTERFACE_NAME_MAX {
         return Err(format!(
-            "asks for the interface \"{interface}\", which is longer than the {INTERFACE_NAME_MAX} bytes that Linux allows"
+            "asks for the interface \"{}\", which is longer than the {INTERFACE_NAME_MAX} bytes that Linux allows",
+            shorten(interface)
         ));
     }
     let odd = interface.contains(['/', ':']) || interface.contains(char::is_whitespace);

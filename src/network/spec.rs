@@ -9,6 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::cidr;
+use super::foreign::shorten;
 use super::name::NetworkKey;
 use super::selection::NetworkSelection;
 
@@ -131,7 +132,7 @@ impl<'v> Reader<'v> {
                 "host" => Some(Provider::Host),
                 "multus" => Some(Provider::Multus),
                 other => {
-                    let fault = format!("\"{other}\" is no network provider");
+                    let fault = format!("\"{}\" is no network provider", shorten(other));
                     self.problem("provider", fault, "write \"\", host or multus");
                     None
                 }
@@ -217,7 +218,7 @@ impl<'v> Reader<'v> {
                     let mend = format!(
                         "write [namespace/]name[@interface], such as {namespace}/my-network, or the JSON of one selection"
                     );
-                    self.problem(&field, format!("the selector {text:?} is invalid: {error}"), &mend);
+                    self.problem(&field, format!("the selector {:?} is invalid: {error}", shorten(text)), &mend);
                 }
                 Ok(Some(selection)) => {
                     let taken = selections.iter().find(|(_, other)| {

@@ -133,8 +133,7 @@ impl Webhook {
     /// Bytes of a review in, answer out. Everything in here is computation: no await, no lock, no call.
     fn review(&self, body: &[u8]) -> Response {
         let started = Instant::now();
-        let mut scratch = String::new();
-        let request = match Review::read(body, &mut scratch) {
+        let request = match Review::read(body) {
             Ok(request) => request,
             Err(unreadable) => {
                 let message = format!("this is no AdmissionReview: {unreadable}");
@@ -145,7 +144,7 @@ impl Webhook {
         let snapshot = self.published.read();
         let admission = request.admission();
         let decision = decide(&snapshot, &admission);
-        let answer = wire::answer(&request.uid, &decision, admission.pod);
+        let answer = wire::answer(request.uid(), &decision, admission.pod);
         debug_assert!(wire::patch_applies(body, &answer), "a patch must apply to the pod it was computed from");
         let answer = wire::answer_json(&answer);
         let took = started.elapsed();
@@ -170,7 +169,7 @@ impl Webhook {
         let (cluster, role, networks) = (take("cluster"), take("role"), take("networks"));
         let admission = request.admission();
         tracing::info!(
-            uid = %request.uid,
+            uid = request.uid(),
             namespace = admission.namespace,
             pod = admission.pod.map(crate::admit::PodView::display_name),
             outcome = outcome.name(),
@@ -178,7 +177,7 @@ impl Webhook {
             cluster,
             role,
             networks,
-            dry_run = request.dry_run == Some(true),
+            dry_run = request.is_dry_run(),
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "review"
         );

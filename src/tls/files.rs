@@ -118,15 +118,17 @@ pub fn load(folder: &Path, now: SystemTime) -> Result<Served, FilesError> {
 
 /// Serves the files of `folder`, looking at them again and again, for as long as the process lives.
 pub async fn keep_serving(folder: PathBuf, certificate: Arc<ServedCertificate>) {
-    // What was last looked at, fit or not: a file that stays unfit is complained about once.
+    // What was last looked at, and what was wrong with it. What is wrong may be the date, so it is looked at again even where
+    // nothing has changed; it is said once.
     let mut seen: Option<Result<Contents, String>> = None;
+    let mut complaint: Option<String> = None;
     loop {
         let read = tokio::task::spawn_blocking({
             let folder = folder.clone();
             move || Contents::read(&folder).map_err(|error| error.to_string())
         });
         let found = read.await.unwrap_or_else(|error| Err(error.to_string()));
-        if seen.as_ref() != Some(&found) {
+        if seen.as_ref() != Some(&found) || complaint.is_some() {
             let verdict = match &found {
                 Ok(contents) => contents.verify(&folder, SystemTime::now()).map_err(|error| error.to_string()),
                 Err(error) => Err(error.clone()),
@@ -135,10 +137,13 @@ pub async fn keep_serving(folder: PathBuf, certificate: Arc<ServedCertificate>) 
                 Ok(served) => {
                     tracing::info!(folder = %folder.display(), "serving the certificate");
                     certificate.replace(served);
+                    complaint = None;
                 }
-                Err(complaint) => {
-                    tracing::error!(complaint, "keeping what was served before");
-                    certificate.refuse(complaint);
+                Err(fault) if complaint.as_ref() == Some(&fault) && seen.as_ref() == Some(&found) => {}
+                Err(fault) => {
+                    tracing::error!(complaint = fault, "keeping what was served before");
+                    certificate.refuse(fault.clone());
+                    complaint = Some(fault);
                 }
             }
             seen = Some(found);
@@ -155,7 +160,8 @@ impl Contents {
         };
         // Where the certificate comes from elsewhere, the authority need not be at hand.
         let ca = match read(CA_FILE) {
-            Ok(ca) => Some(ca),
+            // Some issuers leave the key of the Secret empty.
+            Ok(ca) => Some(ca).filter(|ca| !ca.trim_ascii().is_empty()),
             Err(FilesError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -211,6 +217,11 @@ fn verify_chain(
     roots: Vec<CertificateDer<'static>>,
     now: SystemTime,
 ) -> Result<(), rustls::Error> {
+    // A certificate that is its own authority: verifiers take it where they trust it, but this one takes no authority's for a
+    // server's.
+    if roots.contains(&chain[0]) {
+        return Ok(());
+    }
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(root)?;
@@ -275,6 +286,10 @@ mod tests {
             assert!(error.contains(part), "{error}");
             fs::write(&path, before).unwrap();
         }
+        fs::write(one.path().join(CA_FILE), "\n").unwrap();
+        load(one.path(), now).unwrap();
+        fs::copy(one.path().join(CERTIFICATE_FILE), one.path().join(CA_FILE)).unwrap();
+        load(one.path(), now).unwrap();
         fs::remove_file(one.path().join(CA_FILE)).unwrap();
         load(one.path(), now).unwrap();
         fs::remove_file(one.path().join(KEY_FILE)).unwrap();

@@ -25,6 +25,9 @@ use crate::world::{Entry, ObjectKind, ObjectName, Published, World};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause: how long it may take until an API that was just installed is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long the API server has to deny a resource that was there before until that is believed. It also does so for a moment
+/// after a start, before it has read its custom resource definitions.
+const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 /// Objects a page, when a kind is listed. Small, because a page is held in memory whole.
 const PAGE_SIZE: u32 = 100;
 
@@ -60,6 +63,7 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
     let resource = kind.resource();
     let progress = shared.progress.kind(index);
     let mut pause = FIRST_PAUSE;
+    let mut denied_since: Option<Instant> = None;
     for version in resource.versions.iter().cycle() {
         let gvk = GroupVersionKind::gvk(&resource.group, version, &resource.kind);
         let api: Api<DynamicObject> =
@@ -73,6 +77,7 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                 Ok(Event::Init) => listed.clear(),
                 Ok(event) => {
                     pause = FIRST_PAUSE;
+                    denied_since = None;
                     shared.take(&kind, progress, &mut listed, event);
                 }
                 Err(error) if is_not_installed(&error) => {
@@ -83,10 +88,15 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                             "this API is not installed in the cluster; asking again until it is"
                         );
                     }
-                    shared.replace_all(&kind, Vec::new());
+                    // When a definition is deleted, its objects are deleted first, and those events came.
+                    let since = *denied_since.get_or_insert_with(Instant::now);
+                    if !progress.was_listed() || since.elapsed() > BELIEVED_AFTER {
+                        shared.replace_all(&kind, Vec::new());
+                    }
                     break;
                 }
                 Err(error) => {
+                    denied_since = None;
                     let error = with_causes(&error);
                     tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
                     progress.failed(error);

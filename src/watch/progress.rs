@@ -20,6 +20,7 @@ pub struct KindProgress {
 #[derive(Debug, Default)]
 struct Current {
     state: State,
+    listed: bool,
     last_event: Option<Instant>,
     last_failure: Option<String>,
 }
@@ -100,10 +101,16 @@ impl KindProgress {
         self.failures.load(Ordering::Relaxed)
     }
 
+    /// Whether all objects were known at some time.
+    pub(super) fn was_listed(&self) -> bool {
+        self.current().listed
+    }
+
     /// Returns whether the state is another one than before.
     pub(super) fn set_state(&self, state: State) -> bool {
         let mut current = self.current();
         current.last_failure = None;
+        current.listed |= state == State::Synced;
         std::mem::replace(&mut current.state, state) != state
     }
 
@@ -115,7 +122,12 @@ impl KindProgress {
 
     pub(super) fn failed(&self, error: String) {
         self.failures.fetch_add(1, Ordering::Relaxed);
-        self.current().last_failure = Some(error);
+        let mut current = self.current();
+        current.last_failure = Some(error);
+        if current.state == State::NotInstalled {
+            // It may be there by now; what is known of it is what was known before, if anything was.
+            current.state = if current.listed { State::Synced } else { State::Listing };
+        }
     }
 
     pub(super) fn malformed(&self) {

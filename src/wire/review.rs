@@ -1,47 +1,81 @@
 //! Reading a review.
 //!
 //! The usual case is one pass over the text by [`serde_json`], straight into borrowed structs. Only where that fails is the
-//! review looked at again, slowly: repeated keys are folded as Go folds them, an object that is no pod is passed over, and
-//! what remains wrong is said with its place.
+//! review looked at again: an object that is no pod is passed over, and what remains wrong is said with its place. Neither
+//! way keeps a copy of the body or builds a tree of it, and no message repeats more than a few words of it: whoever reaches
+//! the port can send eight MiB of anything.
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::{API_VERSION, KIND};
-use crate::admit::{Admission, PodView, Text};
+use crate::admit::{Admission, PodView, Text, read_object};
+use crate::network::shorten;
 
 /// The envelope of a review.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, Object: Deserialize<'de>"))]
-pub struct Review<'a, Object> {
-    api_version: Option<Text<'a>>,
-    kind: Option<Text<'a>>,
-    request: Option<Request<'a, Object>>,
+#[derive(Debug, Default)]
+pub struct Review<'a> {
+    head: ReviewHead<'a>,
+    request: Option<Request<'a>>,
 }
 
 /// The request inside a review.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, Object: Deserialize<'de>"))]
-pub struct Request<'a, Object = PodView<'a>> {
-    /// The request's id, which the answer must carry.
-    pub uid: Text<'a>,
-    kind: Option<GroupKind<'a>>,
-    sub_resource: Option<Text<'a>>,
-    namespace: Option<Text<'a>>,
-    operation: Option<Text<'a>>,
-    object: Option<Object>,
-    /// Whether nothing will be stored. The answer is the same: a decision has no side effects.
-    pub dry_run: Option<bool>,
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    head: RequestHead<'a>,
+    object: Option<PodView<'a>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct GroupKind<'a> {
-    #[serde(borrow)]
-    group: Option<Text<'a>>,
-    #[serde(borrow)]
-    kind: Option<Text<'a>>,
+#[derive(Debug, Default)]
+struct ReviewHead<'a> {
+    api_version: Text<'a>,
+    kind: Text<'a>,
 }
+
+/// A request but for its object.
+#[derive(Debug, Default)]
+struct RequestHead<'a> {
+    uid: Text<'a>,
+    kind: GroupKind<'a>,
+    sub_resource: Text<'a>,
+    namespace: Text<'a>,
+    operation: Text<'a>,
+    dry_run: bool,
+}
+
+#[derive(Debug, Default)]
+struct GroupKind<'a> {
+    group: Text<'a>,
+    kind: Text<'a>,
+}
+
+/// A review whose object is not looked at.
+#[derive(Debug, Default)]
+struct WithoutObject<'a> {
+    head: ReviewHead<'a>,
+    request: Option<RequestHead<'a>>,
+}
+
+read_object!(Review { "apiVersion" => head.api_version, "kind" => head.kind, "request" => request });
+read_object!(WithoutObject { "apiVersion" => head.api_version, "kind" => head.kind, "request" => request });
+read_object!(Request {
+    "uid" => head.uid,
+    "kind" => head.kind,
+    "subResource" => head.sub_resource,
+    "namespace" => head.namespace,
+    "operation" => head.operation,
+    "dryRun" => head.dry_run,
+    "object" => object,
+});
+read_object!(RequestHead {
+    "uid" => uid,
+    "kind" => kind,
+    "subResource" => sub_resource,
+    "namespace" => namespace,
+    "operation" => operation,
+    "dryRun" => dry_run,
+});
+read_object!(GroupKind { "group" => group, "kind" => kind });
 
 /// A request body that is no review: what is wrong, where, and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
@@ -54,97 +88,111 @@ pub struct Unreadable {
     pub path: Option<String>,
 }
 
-impl<'a> Review<'a, PodView<'a>> {
-    /// Reads the request in a body. `scratch` must be empty; it holds the text that the request borrows from where the body
-    /// itself cannot be borrowed from.
+impl<'a> Review<'a> {
+    /// Reads the request in a body.
     ///
     /// # Errors
     /// Where the body is no AdmissionReview v1 with a request, or where the pod in it is no pod.
-    pub fn read(body: &'a [u8], scratch: &'a mut String) -> Result<Request<'a>, Unreadable> {
+    pub fn read(body: &'a [u8]) -> Result<Request<'a>, Unreadable> {
         // One check up front spares the parser a check of every text in the body.
         let text = std::str::from_utf8(body).map_err(|error| {
             Unreadable::new(format!("the body is not UTF-8: the fault is at byte {}", error.valid_up_to()))
         })?;
         match serde_json::from_str::<Self>(text) {
-            Ok(review) => review.into_request(),
-            Err(_) => read_slowly(text, scratch),
+            Ok(Self { head, request }) => {
+                head.check()?;
+                let request = request.ok_or_else(Unreadable::without_request)?;
+                request.head.check()?;
+                Ok(request)
+            }
+            Err(error) => read_again(text, &error),
         }
-    }
-}
-
-impl<'a, Object> Review<'a, Object> {
-    fn into_request(self) -> Result<Request<'a, Object>, Unreadable> {
-        let found = |text: &Option<Text<'_>>| text.as_deref().unwrap_or("nothing").to_owned();
-        if self.kind.as_deref() != Some(KIND) {
-            return Err(Unreadable::at(format!("expected {KIND}, found {}", found(&self.kind)), "kind"));
-        }
-        if self.api_version.as_deref() != Some(API_VERSION) {
-            let message = format!("expected {API_VERSION}, found {}", found(&self.api_version));
-            return Err(Unreadable::at(message, "apiVersion"));
-        }
-        let request = self.request.ok_or_else(|| Unreadable::at("the review has no request".to_owned(), "request"))?;
-        if request.uid.is_empty() {
-            return Err(Unreadable::at(
-                "the request has no uid, without which it cannot be answered".to_owned(),
-                "request.uid",
-            ));
-        }
-        Ok(request)
     }
 }
 
 impl<'a> Request<'a> {
+    /// The request's id, which the answer must carry.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.head.uid
+    }
+
+    /// Whether nothing will be stored. The answer is the same: a decision has no side effects.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.head.dry_run
+    }
+
     /// The admission that is asked about.
     #[must_use]
     pub fn admission(&'a self) -> Admission<'a> {
-        let text = |text: &'a Option<Text<'a>>| text.as_deref().unwrap_or_default();
-        let (group, kind) = self.kind.as_ref().map_or(("", ""), |kind| (text(&kind.group), text(&kind.kind)));
+        let RequestHead { uid: _, kind, sub_resource, namespace, operation, dry_run: _ } = &self.head;
         Admission {
-            operation: text(&self.operation),
-            kind,
-            group,
-            subresource: text(&self.sub_resource),
-            namespace: text(&self.namespace),
+            operation,
+            kind: &kind.kind,
+            group: &kind.group,
+            subresource: sub_resource,
+            namespace,
             pod: self.object.as_ref(),
         }
     }
 }
 
-impl<Object> Request<'_, Object> {
-    fn is_pod_creation(&self) -> bool {
-        let kind = self.kind.as_ref().and_then(|kind| kind.kind.as_deref());
-        kind == Some("Pod")
-            && self.operation.as_deref() == Some("CREATE")
-            && self.sub_resource.as_deref().is_none_or(str::is_empty)
+impl ReviewHead<'_> {
+    fn check(&self) -> Result<(), Unreadable> {
+        for (path, expected, found) in [("kind", KIND, &self.kind), ("apiVersion", API_VERSION, &self.api_version)] {
+            if &**found != expected {
+                let found = if found.is_empty() { "nothing".into() } else { shorten(found) };
+                return Err(Unreadable::at(format!("expected {expected}, found {found}"), path));
+            }
+        }
+        Ok(())
     }
 }
 
-fn read_slowly<'a>(text: &'a str, scratch: &'a mut String) -> Result<Request<'a>, Unreadable> {
-    // A `Value` keeps the last of repeated keys, which borrowed structs refuse.
-    let folded: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| Unreadable::new(format!("the body is not JSON: {error}")))?;
-    *scratch = folded.to_string();
-    let text: &'a str = scratch;
-    let mut parser = serde_json::Deserializer::from_str(text);
-    let error = match serde_path_to_error::deserialize::<_, Review<'a, PodView<'a>>>(&mut parser) {
-        Ok(review) => return review.into_request(),
-        Err(error) => error,
-    };
-    if let Ok(Review { request: Some(request), .. }) = serde_json::from_str::<Review<'a, IgnoredAny>>(text)
+impl RequestHead<'_> {
+    fn check(&self) -> Result<(), Unreadable> {
+        if self.uid.is_empty() {
+            let message = "the request has no uid, without which it cannot be answered".to_owned();
+            return Err(Unreadable::at(message, "request.uid"));
+        }
+        Ok(())
+    }
+
+    fn is_pod_creation(&self) -> bool {
+        &*self.kind.kind == "Pod" && &*self.operation == "CREATE" && self.sub_resource.is_empty()
+    }
+}
+
+/// Answers for a text that could not be read as the review of a pod, and why.
+fn read_again<'a>(text: &'a str, error: &serde_json::Error) -> Result<Request<'a>, Unreadable> {
+    if error.is_syntax() || error.is_eof() {
+        return Err(Unreadable::new(format!("the body is not JSON: {error}")));
+    }
+    if let Ok(WithoutObject { head, request: Some(request) }) = serde_json::from_str(text)
         && !request.is_pod_creation()
     {
         // Some other object, which does not look like a pod and need not.
-        let Request { uid, kind, sub_resource, namespace, operation, object: _, dry_run } = request;
-        return Ok(Request { uid, kind, sub_resource, namespace, operation, object: None, dry_run });
+        head.check()?;
+        request.check()?;
+        return Ok(Request { head: request, object: None });
     }
-    let path = error.path().to_string();
-    // Positions would be those of the folded text, which nobody has seen.
-    let message = error.into_inner().to_string();
-    let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-    Err(if path == "." { Unreadable::new(message) } else { Unreadable::at(message, &path) })
+    let mut parser = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, Review<'a>>(&mut parser) {
+        Ok(_) => Err(Unreadable::new(shorten(&error.to_string()).into_owned())),
+        Err(error) => {
+            let path = error.path().to_string();
+            let message = shorten(&error.into_inner().to_string()).into_owned();
+            Err(if path == "." { Unreadable::new(message) } else { Unreadable::at(message, &shorten(&path)) })
+        }
+    }
 }
 
 impl Unreadable {
+    fn without_request() -> Self {
+        Self::at("the review has no request".to_owned(), "request")
+    }
+
     fn new(message: String) -> Self {
         Self { message, path: None }
     }
@@ -164,7 +212,7 @@ mod tests {
     use crate::storage::Labels as _;
 
     fn read<T>(body: &str, check: impl FnOnce(Result<Request<'_>, Unreadable>) -> T) -> T {
-        check(Review::read(body.as_bytes(), &mut String::new()))
+        check(Review::read(body.as_bytes()))
     }
 
     fn review(request: &str) -> String {
@@ -200,10 +248,12 @@ mod tests {
     fn unreadable_reviews_say_what_and_where() {
         for (body, part) in [
             (String::new(), "not JSON"),
-            ("[]".to_owned(), "expected struct"),
+            ("[]".to_owned(), "expected an object"),
             ("{}".to_owned(), "expected AdmissionReview, found nothing (at kind)"),
             (review("null"), "no request (at request)"),
-            (review("{}"), "missing field `uid` (at request)"),
+            (review("{}"), "no uid"),
+            (review("[]"), "expected an object"),
+            (creation("[{}, {}]"), "expected an object"),
             (review(r#"{"uid":""}"#), "no uid"),
             (review(r#"{"uid":"u"}"#).replace("k8s.io/v1", "k8s.io/v1beta1"), "(at apiVersion)"),
             (creation(r#"{"metadata":{"labels":[]}}"#), "(at request.object.metadata.labels)"),
@@ -213,7 +263,7 @@ mod tests {
             let error = read(&body, |request| request.map(drop).unwrap_err()).to_string();
             assert!(error.contains(part), "{body}: {error}");
         }
-        let error = Review::read(b"\xff", &mut String::new()).map(drop).unwrap_err();
+        let error = Review::read(b"\xff").map(drop).unwrap_err();
         assert!(error.to_string().contains("UTF-8"));
     }
 

@@ -3,6 +3,7 @@
 //! Folders are read with everything below them; files may hold several documents, and `List` objects as kubectl prints them.
 //! Kinds that the world is not made of are counted and left out, so that a folder may hold pods and anything else as well.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +78,12 @@ pub fn load(
         world.replace_all(kind, []);
     }
     let mut report = Report::default();
+    let mut seen = HashSet::new();
     for path in files_below(paths)? {
+        // One file by two ways, as in a mounted ConfigMap, is one file.
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            continue;
+        }
         report.files += 1;
         for object in read_documents(&path)? {
             let text = |field| object.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -153,7 +159,7 @@ pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
 }
 
 /// The files at and below `paths`, each folder's in alphabetical order, so that a report reads the same every time. In a
-/// folder only `.yaml`, `.yml` and `.json` count; a file that is named itself is read whatever it is called.
+/// folder only `.yaml`, `.yml` and `.json` count, and nothing whose name begins with a dot; a file that is named itself is read whatever it is called.
 fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ManifestError> {
     let mut files = Vec::new();
     for path in paths {
@@ -167,10 +173,11 @@ fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ManifestError> {
             entries.push(entry.map_err(error)?.path());
         }
         entries.sort();
-        let manifest = |path: &PathBuf| {
-            path.is_dir() || path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json")
-        };
-        entries.retain(manifest);
+        entries.retain(|path| {
+            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            let is_manifest = path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json");
+            !hidden && (path.is_dir() || is_manifest)
+        });
         files.extend(files_below(&entries)?);
     }
     Ok(files)

@@ -45,6 +45,8 @@ pub enum Concern {
     InterfaceConflict,
     /// The cluster uses the host network, and the pod was rendered for the pod network.
     RenderedForPodNetwork,
+    /// The cluster uses the host network, and Kubernetes would refuse the pod there.
+    UnfitForHost,
 }
 
 /// The chosen outcome of one concern, written `reason=outcome`: a concern has the name of the reason it is about.
@@ -67,12 +69,13 @@ impl Settings {
 
 impl Concern {
     /// All concerns, in the order in which a decision meets them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UnknownCluster,
         Self::UnknownRole,
         Self::AmbiguousCluster,
         Self::InvalidSpec,
         Self::RenderedForPodNetwork,
+        Self::UnfitForHost,
         Self::UnreadableAnnotation,
         Self::MissingAttachment,
         Self::MalformedAttachment,
@@ -92,6 +95,7 @@ impl Concern {
             Self::UnreadableAnnotation => "unreadable-annotation",
             Self::InterfaceConflict => "interface-conflict",
             Self::RenderedForPodNetwork => "rendered-for-pod-network",
+            Self::UnfitForHost => "unfit-for-host",
         }
     }
 
@@ -108,7 +112,8 @@ impl Concern {
             | Self::MalformedAttachment
             | Self::UnreadableAnnotation
             | Self::InterfaceConflict
-            | Self::RenderedForPodNetwork => Outcome::Warn,
+            | Self::RenderedForPodNetwork
+            | Self::UnfitForHost => Outcome::Warn,
         }
     }
 }
