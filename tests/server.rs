@@ -156,6 +156,61 @@ fn a_peer_that_stays_silent_is_let_go() {
     wait_for("the count", || server.metric(r#"rook_multihome_connections_total{end="handshake-timeout"}"#) > 0.5);
 }
 
+/// Whoever reaches the port can send anything: what is kept of it, and what is said of it, stays small.
+#[test]
+fn abuse_takes_little_memory_and_gets_short_answers() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let many = format!(r#"{{"apiVersion":1,"x":[{}0]}}"#, r#"{"":0},"#.repeat(1_000_000));
+    let long = format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"{}"}}"#, "K".repeat(7_000_000));
+    let deep = "[".repeat(7_000_000);
+    for body in [&many, &long, &deep] {
+        let response = server.client().post("/mutate", body);
+        assert_eq!(response.status, 400);
+        assert!(response.body.len() < 1000, "{}", response.text());
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let most: u64 = most.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(most < 100_000, "{most} kB at the most");
+}
+
+/// Nine reviews of 7.9 MB are more than all reviews together may take; those that fit are answered.
+#[test]
+fn bodies_under_way_are_bounded_together() {
+    let certs = tempfile::tempdir().unwrap();
+    let server = server(certs.path(), &[]);
+    let length = 7_900_000;
+    let mut waiting: Vec<Client> = (0..8)
+        .map(|_| {
+            let mut client = server.client();
+            client.send_head("POST", "/mutate", &[("content-type", "application/json")], length);
+            client.send(&vec![b' '; length - 1]);
+            client
+        })
+        .collect();
+    let review = named("osd-multus").compact_review();
+    let padded = format!("{}{review}", " ".repeat(length));
+    wait_for("a refusal", || server.client().post("/mutate", &padded).status == 503);
+    waiting.clear();
+    wait_for("room", || server.client().post("/mutate", &padded).status == 200);
+}
+
+/// A container log driver that stops reading must not stop the webhook.
+#[test]
+fn answers_do_not_wait_for_whoever_reads_the_log() {
+    let certs = tempfile::tempdir().unwrap();
+    let mut server = server(certs.path(), &[]);
+    server.stop_reading_logs();
+    let review = named("osd-multus").compact_review();
+    let mut client = server.client();
+    for _ in 0..12_000 {
+        client.review(&review);
+    }
+    assert_eq!(server.admin("/livez").0, 200);
+    assert!(server.metric("rook_multihome_log_lines_dropped_total") > 0.5);
+}
+
 #[test]
 fn what_is_no_tls_is_counted() {
     let certs = tempfile::tempdir().unwrap();
@@ -226,9 +281,12 @@ fn a_new_certificate_is_served_without_a_restart_and_a_bad_one_is_not() {
     for file in ["ca.crt", "tls.crt", "tls.key"] {
         fs::remove_file(folder.path().join(file)).unwrap();
     }
+    // One that begins to be valid in a few seconds, as where a clock is behind: certificates are dated back by an hour.
     let names = ["localhost".to_owned()];
-    let issued = authority::issue(&names, SystemTime::now(), Duration::from_secs(50 * 3600)).unwrap();
+    let soon = SystemTime::now() + Duration::from_secs(3600 + 7);
+    let issued = authority::issue(&names, soon, Duration::from_secs(50 * 3600)).unwrap();
     files::write(folder.path(), &issued).unwrap();
+    wait_for("the complaint about its date", || server.admin("/readyz?verbose").1.contains("not valid yet"));
     wait_for("the new certificate", || server.admin("/readyz?verbose").1.contains("expires in 2 days"));
     server.client().review(&review);
     before.review(&review); // an open connection is not disturbed

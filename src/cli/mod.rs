@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::storage::Catalogue;
@@ -85,9 +86,9 @@ struct ManifestArgs {
 #[must_use]
 pub fn main() -> ExitCode {
     let Cli { command, log_format } = Cli::parse();
-    start_logs(log_format);
+    let logs = Logs::start(log_format);
     let done = match command {
-        Command::Serve(args) => args.run(),
+        Command::Serve(args) => args.run(logs.dropped.clone()),
         Command::Review(args) => args.run(),
         Command::Explain(args) => args.run(),
         Command::Certs(args) => args.run(),
@@ -102,15 +103,36 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Starts logging to stderr.
-fn start_logs(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let terminal = std::io::stderr().is_terminal();
-    match format {
-        LogFormat::Plain => logs.with_ansi(terminal).init(),
-        LogFormat::Auto if terminal => logs.init(),
-        LogFormat::Auto | LogFormat::Json => logs.json().flatten_event(true).init(),
+/// Logging to stderr, for as long as this is kept.
+struct Logs {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+/// Log lines that may wait to be written.
+const WAITING_LINES: usize = 10_000;
+
+impl Logs {
+    /// Starts logging. Lines are written by a thread of their own: when whoever reads them is slow, they wait, then they are
+    /// dropped and counted, and no answer waits for them.
+    fn start(format: LogFormat) -> Self {
+        let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+        let filter = if filter.is_empty() { "info" } else { &filter };
+        let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
+            hint(&format!("warning: RUST_LOG is {filter:?}, which cannot be read ({error}); logging as with info"));
+            EnvFilter::new("info")
+        });
+        let writer = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true);
+        let (writer, guard) = writer.finish(std::io::stderr());
+        let dropped = writer.error_counter();
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+        let terminal = std::io::stderr().is_terminal();
+        match format {
+            LogFormat::Plain => logs.with_ansi(terminal).init(),
+            LogFormat::Auto if terminal => logs.with_ansi(true).init(),
+            LogFormat::Auto | LogFormat::Json => logs.json().flatten_event(true).init(),
+        }
+        Self { dropped, _writer: guard }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::Args;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use super::{SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phases, ServeSettings, Server};
@@ -54,15 +55,15 @@ const SAMPLE_REVIEW: &str = "tests/admission/osd-multus/review.json";
 
 impl ServeArgs {
     /// Serves until a signal says to stop.
-    pub(super) fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self, dropped_log_lines: ErrorCounter) -> anyhow::Result<()> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(threads) = self.threads {
             runtime.worker_threads(threads.into());
         }
-        runtime.enable_all().build().context("cannot start the runtime")?.block_on(self.serve())
+        runtime.enable_all().build().context("cannot start the runtime")?.block_on(self.serve(dropped_log_lines))
     }
 
-    async fn serve(self) -> anyhow::Result<()> {
+    async fn serve(self, dropped_log_lines: ErrorCounter) -> anyhow::Result<()> {
         let Self {
             manifests,
             settings,
@@ -104,7 +105,7 @@ impl ServeArgs {
 
         tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
         let phases = Phases::new();
-        let parts = Parts { published, progress, certificate };
+        let parts = Parts { published, progress, certificate, dropped_log_lines };
         tokio::select! {
             served = server.run(parts, &phases) => Ok(served?),
             signals = phases.follow_signals(drain_delay) => {

@@ -4,13 +4,15 @@
 //! TLS handshake, the protocol chosen by ALPN (sniffing it lets a silent peer stay for ever, hyper#3756), an idle time longer
 //! than the API server's, a drain with a deadline, and a count of every way in which a connection can end.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,6 +58,8 @@ impl Limits {
 
 /// The most bytes that the headers of a request may take.
 const HEADER_BYTES: usize = 64 * 1024;
+/// Requests at a time on one HTTP/2 connection.
+const HTTP2_STREAMS: u32 = 16;
 /// The pause after a failed accept, which is mostly a lack of file descriptors: without one the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -69,7 +73,6 @@ pub(super) async fn serve(
     metrics: Arc<Metrics>,
 ) {
     let permits = Arc::new(Semaphore::new(limits.max_connections));
-    let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     loop {
         // First the permit, then the connection: what is over the limit waits in the kernel's queue, where it costs nothing.
@@ -92,7 +95,7 @@ pub(super) async fn serve(
         };
         metrics.connection_opened();
         let connection =
-            Connection { limits, metrics: Arc::clone(&metrics), drain: graceful.watcher(), router: router.clone() };
+            Connection { limits, metrics: Arc::clone(&metrics), phase: phase.clone(), router: router.clone() };
         let transport = transport.clone();
         connections.spawn(async move {
             let metrics = Arc::clone(&connection.metrics);
@@ -102,11 +105,7 @@ pub(super) async fn serve(
     }
     drop(listener);
     connections.close();
-    let drained = async {
-        graceful.shutdown().await;
-        connections.wait().await;
-    };
-    if tokio::time::timeout(limits.drain_deadline, drained).await.is_err() {
+    if tokio::time::timeout(limits.drain_deadline, connections.wait()).await.is_err() {
         tracing::warn!(connections = connections.len(), "the drain deadline passed; cutting off what is still open");
     }
 }
@@ -115,7 +114,7 @@ pub(super) async fn serve(
 struct Connection {
     limits: Limits,
     metrics: Arc<Metrics>,
-    drain: Watcher,
+    phase: PhaseWatch,
     router: Router,
 }
 
@@ -136,33 +135,139 @@ impl Connection {
     }
 
     /// What the API server speaks to webhooks.
-    async fn http1(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
+    async fn http1(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.idle)
             .max_buf_size(HEADER_BYTES)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
-        drive(self.drain, connection).await
+        // While leaving, each answer says that the connection closes after it; see the routes.
+        drive(connection, self.phase.reached(Phase::Stopping), std::future::pending()).await
     }
 
-    async fn http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
+    /// What nobody but curl speaks to webhooks so far. A connection that is alive but asks nothing is let go here, because the
+    /// protocol's own pings only tell whether the peer is there.
+    async fn http2(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
+        let activity = Arc::new(Activity::default());
+        let service = TowerToHyperService::new(self.router);
+        let counted = Arc::clone(&activity);
+        let service = hyper::service::service_fn(move |request| {
+            let under_way = Activity::begin(&counted);
+            let answer = hyper::service::Service::call(&service, request);
+            async move {
+                let answer = answer.await;
+                drop(under_way);
+                answer
+            }
+        });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.idle / 4)
             .keep_alive_timeout(self.limits.handshake)
-            .max_concurrent_streams(250)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
-        drive(self.drain, connection).await
+            .max_concurrent_streams(HTTP2_STREAMS)
+            .serve_connection(TokioIo::new(stream), service);
+        let idle = activity.idle_for(self.limits.idle);
+        drive(connection, self.phase.reached(Phase::Leaving), idle).await
     }
 }
 
-async fn drive<C: GracefulConnection<Error = hyper::Error>>(drain: Watcher, connection: C) -> ConnectionEnd {
-    match drain.watch(connection).await {
-        Ok(()) => ConnectionEnd::Closed,
-        Err(error) if error.is_timeout() => ConnectionEnd::Idle,
-        Err(error) => {
-            tracing::debug!(%error, "connection failed");
-            ConnectionEnd::Failed
+/// The requests of one HTTP/2 connection: how many were begun, and how many are under way.
+#[derive(Default)]
+struct Activity {
+    begun: AtomicUsize,
+    under_way: AtomicUsize,
+}
+
+/// One request under way.
+struct UnderWay(Arc<Activity>);
+
+impl Activity {
+    fn begin(activity: &Arc<Self>) -> UnderWay {
+        activity.begun.fetch_add(1, Ordering::Relaxed);
+        activity.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(activity))
+    }
+
+    /// Waits until no request was begun or under way for `time`, or for up to twice as long.
+    async fn idle_for(&self, time: Duration) {
+        let mut seen = usize::MAX;
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            if begun == seen && self.under_way.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            seen = begun;
+            tokio::time::sleep(time).await;
         }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves a connection until it ends, or until it is time to go: then what is under way is answered, and nothing more.
+async fn drive<C: GracefulConnection<Error = hyper::Error>>(
+    connection: C,
+    leaving: impl Future<Output = ()>,
+    idle: impl Future<Output = ()>,
+) -> ConnectionEnd {
+    let mut connection = pin!(connection);
+    let in_order = tokio::select! {
+        ended = connection.as_mut() => return ConnectionEnd::of(ended),
+        () = leaving => ConnectionEnd::Closed,
+        () = idle => ConnectionEnd::Idle,
+    };
+    connection.as_mut().graceful_shutdown();
+    match ConnectionEnd::of(connection.await) {
+        ConnectionEnd::Closed => in_order,
+        end => end,
+    }
+}
+
+impl ConnectionEnd {
+    fn of(ended: Result<(), hyper::Error>) -> Self {
+        match ended {
+            Ok(()) => Self::Closed,
+            Err(error) if error.is_timeout() => Self::Idle,
+            Err(error) => {
+                tracing::debug!(%error, "connection failed");
+                Self::Failed
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{Instant, sleep};
+
+    const IDLE: Duration = Duration::from_secs(120);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_when_nothing_was_asked_for_that_long() {
+        let activity = Arc::new(Activity::default());
+        let started = Instant::now();
+        let asking = tokio::spawn({
+            let activity = Arc::clone(&activity);
+            async move {
+                for _ in 0..10 {
+                    let request = Activity::begin(&activity);
+                    sleep(Duration::from_secs(1)).await;
+                    drop(request);
+                    sleep(Duration::from_secs(60)).await;
+                }
+                let long = Activity::begin(&activity);
+                sleep(Duration::from_secs(1000)).await;
+                drop(long);
+            }
+        });
+        activity.idle_for(IDLE).await;
+        assert!(asking.is_finished(), "it was busy until then");
+        let busy = Duration::from_secs(1610);
+        assert!((busy..=busy + 2 * IDLE).contains(&started.elapsed()), "{:?}", started.elapsed());
     }
 }

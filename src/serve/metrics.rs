@@ -33,6 +33,7 @@ pub(super) struct Metrics {
     watch_failures: Family<WatchLabels, Counter>,
     certificate_expiry: Gauge,
     certificates_refused: Counter,
+    log_lines_dropped: Counter,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -121,6 +122,7 @@ impl Metrics {
             watch_failures: Family::default(),
             certificate_expiry: Gauge::default(),
             certificates_refused: Counter::default(),
+            log_lines_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -170,6 +172,11 @@ impl Metrics {
             "certificates_refused",
             "Certificates found unfit to serve",
             self.certificates_refused.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines dropped because they were not read in time",
+            self.log_lines_dropped.clone(),
         );
         let build: Family<Vec<(&'static str, &'static str)>, Gauge> = Family::default();
         build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -237,6 +244,8 @@ impl Metrics {
         let expiry = parts.certificate.current().map(|served| served.not_after);
         let expiry = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         self.certificate_expiry.set(expiry.map_or(0, |at| as_i64(at.as_secs())));
+        let dropped = u64::try_from(parts.dropped_log_lines.dropped_lines()).unwrap_or(u64::MAX);
+        self.log_lines_dropped.inner().store(dropped, Ordering::Relaxed);
         self.certificates_refused.inner().store(parts.certificate.refused(), Ordering::Relaxed);
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::tls::ServedCertificate;
 use crate::watch::Progress;
@@ -24,6 +25,9 @@ use listener::{Limits, Transport};
 use metrics::Metrics;
 pub use phase::{Phase, Phases};
 use routes::Webhook;
+
+/// The idle time of the admin port.
+const ADMIN_IDLE: Duration = Duration::from_secs(5);
 
 /// Where to listen, and the bounds of everything that could take too much or too long.
 #[derive(Clone, Debug)]
@@ -40,7 +44,7 @@ pub struct ServeSettings {
     pub drain_deadline: Duration,
 }
 
-/// What is served: the snapshot, the certificate, and how both are doing.
+/// What is served: the snapshot, the certificate, and how things are doing.
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// The snapshot that decisions read.
@@ -49,6 +53,8 @@ pub struct Parts {
     pub progress: Arc<Progress>,
     /// The certificate.
     pub certificate: Arc<ServedCertificate>,
+    /// Log lines that were dropped because nobody read them in time.
+    pub dropped_log_lines: ErrorCounter,
 }
 
 /// Both ports, bound and not yet served.
@@ -90,7 +96,8 @@ impl Server {
 
         let admin_router = admin::router(parts.clone(), Arc::clone(&metrics), phases.watch());
         let (admin_phases, admin_metrics) = (Phases::new(), Arc::new(Metrics::new()));
-        let limits = Limits { max_connections: 64, ..Limits::DEFAULT };
+        // Probes come again and again, each on a connection of its own; nobody else may keep them out for long.
+        let limits = Limits { max_connections: 256, idle: ADMIN_IDLE, ..Limits::DEFAULT };
         let admin = listener::serve(admin, Transport::Plain, admin_router, limits, admin_phases.watch(), admin_metrics);
         let admin = tokio::spawn(admin);
 

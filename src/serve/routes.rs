@@ -11,19 +11,26 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::metrics::{Metrics, ReviewOutcome};
 use super::phase::{Phase, PhaseWatch};
 use crate::admit::{Decision, Verdict, decide, explain};
+use crate::network::shorten;
 use crate::wire::{self, Request, Review};
 use crate::world::{Outcome, Published};
 
 /// The most bytes of a review. The API server sends at most a few MiB.
 const BODY_BYTES: usize = 8 * 1024 * 1024;
+/// The most bytes of all reviews together that are being collected or answered. Further ones are refused at once, which the
+/// API server's failure policy settles faster than running out of memory would.
+const ALL_BODIES_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of a body that is too long that are read to be thrown away.
+const THROWN_AWAY_BYTES: usize = 4 * BODY_BYTES;
 /// The longest time that the body of a review may take to arrive. A shorter `timeout` of the API server counts instead.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -33,6 +40,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) struct Webhook {
     published: Arc<Published>,
     metrics: Arc<Metrics>,
+    /// A permit for each byte of a body.
+    room: Arc<Semaphore>,
 }
 
 /// A request that is answered with an HTTP error. The API server treats it as a failed call, and its failure policy decides.
@@ -55,13 +64,14 @@ pub(super) fn router(webhook: Webhook, phase: PhaseWatch) -> Router {
     Router::new()
         .route("/mutate", post(mutate))
         .method_not_allowed_fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
-            let message = format!("{} is not answered here; POST an AdmissionReview", request.method());
+            let method = request.method().as_str();
+            let message = format!("{} is not answered here; POST an AdmissionReview", shorten(method));
             let mut response = webhook.reject(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
             response
         })
         .fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
-            let message = format!("there is nothing at {}; reviews go to /mutate", request.uri().path());
+            let message = format!("there is nothing at {}; reviews go to /mutate", shorten(request.uri().path()));
             webhook.reject(Rejection::new(StatusCode::NOT_FOUND, message))
         })
         .with_state(webhook)
@@ -84,8 +94,8 @@ async fn mutate(State(webhook): State<Webhook>, request: HttpRequest) -> Respons
     if let Err(rejection) = expect_json(&head.headers) {
         return webhook.reject(rejection);
     }
-    match collect(body, deadline(head.uri.query())).await {
-        Ok(body) => webhook.review(&body),
+    match collect(body, deadline(head.uri.query()), &webhook.room).await {
+        Ok((body, _room)) => webhook.review(&body),
         Err(rejection) => webhook.reject(rejection),
     }
 }
@@ -96,7 +106,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Rejection> {
     match media_type {
         Some(media_type) if media_type.eq_ignore_ascii_case("application/json") => Ok(()),
         found => {
-            let found = found.unwrap_or("nothing");
+            let found = shorten(found.unwrap_or("nothing"));
             let message = format!("the content type must be application/json, not {found}");
             Err(Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
         }
@@ -110,24 +120,64 @@ fn deadline(query: Option<&str>) -> Duration {
     seconds.map_or(BODY_DEADLINE, Duration::from_secs).min(BODY_DEADLINE)
 }
 
-async fn collect(body: Body, deadline: Duration) -> Result<Bytes, Rejection> {
-    let body = tokio::time::timeout(deadline, Limited::new(body, BODY_BYTES).collect()).await.map_err(|_| {
-        let message = format!("the body did not arrive within {} s", deadline.as_secs());
-        Rejection::new(StatusCode::REQUEST_TIMEOUT, message)
-    })?;
-    body.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            let message = format!("the body is longer than {} MiB", BODY_BYTES / 1024 / 1024);
-            Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-        } else {
-            Rejection::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
+/// Collects a body within its deadline and its bounds, with the permits for its bytes.
+async fn collect<'r>(
+    mut body: Body,
+    deadline: Duration,
+    room: &'r Semaphore,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'r>>), Rejection> {
+    let collected = async {
+        let mut bytes = Vec::new();
+        let mut permits: Option<SemaphorePermit<'r>> = None;
+        // A body that is refused is read on for a while and thrown away: a client that is still sending sees no answer.
+        let mut refusal = (body.size_hint().lower() > BODY_BYTES as u64).then(too_long);
+        let mut thrown_away = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if refusal.is_none() {
+                match u32::try_from(data.len()).ok().and_then(|length| room.try_acquire_many(length).ok()) {
+                    _ if bytes.len() + data.len() > BODY_BYTES => refusal = Some(too_long()),
+                    None => refusal = Some(too_many()),
+                    Some(more) => {
+                        bytes.extend_from_slice(&data);
+                        match &mut permits {
+                            Some(permits) => permits.merge(more),
+                            None => permits = Some(more),
+                        }
+                    }
+                }
+            }
+            if refusal.is_some() {
+                (bytes, permits) = (Vec::new(), None);
+                thrown_away += data.len();
+                if thrown_away > THROWN_AWAY_BYTES {
+                    break;
+                }
+            }
         }
+        refusal.map_or(Ok((bytes, permits)), Err)
+    };
+    tokio::time::timeout(deadline, collected).await.unwrap_or_else(|_| {
+        let message = format!("the body did not arrive within {} s", deadline.as_secs());
+        Err(Rejection::new(StatusCode::REQUEST_TIMEOUT, message))
     })
+}
+
+fn too_long() -> Rejection {
+    let message = format!("the body is longer than {} MiB", BODY_BYTES / 1024 / 1024);
+    Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+}
+
+fn too_many() -> Rejection {
+    let message = "too many bytes of reviews are under way; try again".to_owned();
+    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 impl Webhook {
     pub(super) fn new(published: Arc<Published>, metrics: Arc<Metrics>) -> Self {
-        Self { published, metrics }
+        Self { published, metrics, room: Arc::new(Semaphore::new(ALL_BODIES_BYTES)) }
     }
 
     /// Bytes of a review in, answer out. Everything in here is computation: no await, no lock, no call.

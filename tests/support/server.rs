@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -18,6 +19,7 @@ pub struct Running {
     pub admin: SocketAddr,
     pub certs: PathBuf,
     logs: mpsc::Receiver<Value>,
+    reading: Arc<AtomicBool>,
 }
 
 impl Running {
@@ -53,8 +55,13 @@ impl Running {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, logs) = mpsc::channel();
+        let reading = Arc::new(AtomicBool::new(true));
+        let still_reading = Arc::clone(&reading);
         std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
+                while !still_reading.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
                 let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 if sender.send(event).is_err() {
                     break;
@@ -62,7 +69,7 @@ impl Running {
             }
         });
         let (webhook, admin) = addresses(&logs);
-        Self { child, webhook, admin, certs: certs.to_owned(), logs }
+        Self { child, webhook, admin, certs: certs.to_owned(), logs, reading }
     }
 
     pub fn client(&self) -> Client {
@@ -97,6 +104,11 @@ impl Running {
         }
     }
 
+    /// From now on nobody reads what the process logs, until it ends.
+    pub fn stop_reading_logs(&mut self) {
+        self.reading.store(false, Ordering::Relaxed);
+    }
+
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
@@ -120,6 +132,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         _ = self.child.kill();
         _ = self.child.wait();
+        self.reading.store(true, Ordering::Relaxed);
     }
 }
 
