@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&str; 9] = ["cli", "serve", "wire", "admit", "watch", "world", "storage", "network", "tls"];
 
 /// Libraries that only some rooms may use.
-const KEPT_IN: [(&str, &[&str]); 9] = [
+const KEPT_IN: [(&str, &[&str]); 10] = [
     ("kube", &["watch"]),
+    ("k8s_openapi", &["watch"]),
     ("axum", &["serve"]),
     ("hyper", &["serve"]),
     ("hyper_util", &["serve"]),

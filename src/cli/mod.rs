@@ -118,6 +118,9 @@ impl Logs {
     fn start(format: LogFormat) -> Self {
         let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
         let filter = if filter.is_empty() { "info" } else { &filter };
+        // The client's own complaints say less than ours about the same failures; who wants them names it.
+        let filter = if filter.contains("kube") { filter.to_owned() } else { format!("{filter},kube_client=off") };
+        let filter = filter.as_str();
         let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
             hint(&format!("warning: RUST_LOG is {filter:?}, which cannot be read ({error}); logging as with info"));
             EnvFilter::new("info")

@@ -60,7 +60,7 @@ pub struct Resource {
     pub plural: String,
 }
 
-/// Where a field lies in an object: names joined by dots.
+/// Where a field lies in an object: names joined by dots, the first of them `spec` (nothing else of an object is kept).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct FieldPath(String);
@@ -164,8 +164,11 @@ impl TryFrom<String> for FieldPath {
     type Error = String;
 
     fn try_from(path: String) -> Result<Self, String> {
-        if path.split('.').any(str::is_empty) {
-            return Err(format!("\"{path}\" is no path of a field; write names joined by dots, such as spec.network"));
+        let mut names = path.split('.');
+        if names.next() != Some("spec") || names.clone().next().is_none() || names.any(str::is_empty) {
+            return Err(format!(
+                "\"{path}\" is no path of a field; write names joined by dots from spec on, such as spec.network"
+            ));
         }
         Ok(Self(path))
     }

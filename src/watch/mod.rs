@@ -5,6 +5,7 @@
 //! is not installed is asked for again until it is. Nothing in this room may end the process or take away what was known:
 //! while the API server is gone, decisions go on from the last snapshot.
 
+mod object;
 mod progress;
 
 pub use progress::{KindProgress, Progress, State};
@@ -13,12 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, pin_mut};
-use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
-use serde_json::{Value, json};
 
+use self::object::Object;
 use crate::world::{Entry, ObjectKind, ObjectName, Published, World};
 
 /// The first pause after a failure; each further one doubles it.
@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// after a start, before it has read its custom resource definitions.
 const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 /// Objects a page, when a kind is listed. Small, because a page is held in memory whole.
-const PAGE_SIZE: u32 = 100;
+const PAGE_SIZE: u32 = 50;
 
 /// The world that watches change, and where they publish it.
 struct Shared {
@@ -66,7 +66,7 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
     let mut denied_since: Option<Instant> = None;
     for version in resource.versions.iter().cycle() {
         let gvk = GroupVersionKind::gvk(&resource.group, version, &resource.kind);
-        let api: Api<DynamicObject> =
+        let api: Api<Object> =
             Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, &resource.plural));
         let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE));
         pin_mut!(events);
@@ -98,8 +98,10 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                 Err(error) => {
                     denied_since = None;
                     let error = with_causes(&error);
-                    tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
-                    progress.failed(error);
+                    // Every attempt fails in the same way while the API server is gone: that is said once.
+                    if progress.failed(&error) {
+                        tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
+                    }
                     // The stream remembers where it was, and goes on from there when it is asked again.
                     wait(&mut pause).await;
                 }
@@ -122,7 +124,7 @@ impl Shared {
         kind: &ObjectKind,
         progress: &KindProgress,
         listed: &mut Vec<(ObjectName, Entry)>,
-        event: Event<DynamicObject>,
+        event: Event<Object>,
     ) {
         progress.event(Instant::now());
         match event {
@@ -140,7 +142,7 @@ impl Shared {
                 }
             }
             Event::Delete(object) => {
-                if let Ok(id) = ObjectName::of(&as_value(object)) {
+                if let Ok(id) = ObjectName::of(&object.into_value()) {
                     self.change(|world| world.remove(kind, &id));
                 }
             }
@@ -148,10 +150,10 @@ impl Shared {
     }
 
     /// Reads one object; what is wrong with it is logged with its name and counted, and the others are not held up.
-    fn read(&self, kind: &ObjectKind, progress: &KindProgress, object: DynamicObject) -> Option<(ObjectName, Entry)> {
+    fn read(&self, kind: &ObjectKind, progress: &KindProgress, object: Object) -> Option<(ObjectName, Entry)> {
         let read = {
             let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-            Entry::read(kind, &as_value(object), world.catalogue())
+            Entry::read(kind, &object.into_value(), world.catalogue())
         };
         let problems = match &read {
             Ok((id, entry)) => entry.problems().into_iter().map(|problem| (id.to_string(), problem)).collect(),
@@ -175,14 +177,6 @@ impl Shared {
         change(&mut world);
         self.published.publish(world.snapshot());
     }
-}
-
-/// The object as one value, without what no entry reads.
-fn as_value(object: DynamicObject) -> Value {
-    let DynamicObject { types: _, metadata, data } = object;
-    let mut value = if data.is_object() { data } else { json!({}) };
-    value["metadata"] = json!({ "name": metadata.name, "namespace": metadata.namespace });
-    value
 }
 
 /// Whether the API server said that it does not know the resource.

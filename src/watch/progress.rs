@@ -120,14 +120,17 @@ impl KindProgress {
         current.last_failure = None;
     }
 
-    pub(super) fn failed(&self, error: String) {
+    /// Returns whether the failure is another one than before.
+    pub(super) fn failed(&self, error: &str) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut current = self.current();
-        current.last_failure = Some(error);
+        let is_new = current.last_failure.as_deref() != Some(error);
+        current.last_failure = Some(error.to_owned());
         if current.state == State::NotInstalled {
             // It may be there by now; what is known of it is what was known before, if anything was.
             current.state = if current.listed { State::Synced } else { State::Listing };
         }
+        is_new
     }
 
     pub(super) fn malformed(&self) {
