@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use thiserror::Error;
 
+use super::resource::Resource;
 use super::role::OverrideSource;
-use super::system::{Resource, System};
+use super::system::System;
 
 /// The built-in systems: the name of the file, and its text.
 const BUILT_IN: [(&str, &str); 1] = [("ceph.yaml", include_str!("catalogue/ceph.yaml"))];
@@ -68,5 +69,80 @@ impl Catalogue {
             })
             .filter(|resource| seen.insert(*resource))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    const GOOD: &str = "
+system: s
+cluster: { resource: { group: g, versions: [v1], kind: K, plural: ks }, network: spec.network }
+keys: [{ name: a, about: x }, { name: b, about: y, fallback: a }]
+roles:
+  - { name: r, match: [{ app: r }], networks: [b] }
+  - { name: n, match: [{ app: '*-n', tier: x }, { app: m }], networks: [], why: none }
+  - { name: t, match: [{ app: r-n, tier: x }], neverTouch: harm }
+";
+
+    struct Pod(HashMap<&'static str, &'static str>);
+
+    impl crate::storage::Labels for Pod {
+        fn label(&self, key: &str) -> Option<&str> {
+            self.0.get(key).copied()
+        }
+    }
+
+    #[test]
+    fn the_built_in_systems_are_valid() {
+        let catalogue = Catalogue::built_in().unwrap();
+        assert_eq!(catalogue.systems().len(), BUILT_IN.len());
+        assert_eq!(catalogue.override_resources().len(), 3);
+    }
+
+    #[test]
+    fn the_first_role_that_matches_is_the_pods() {
+        let catalogue = Catalogue::read([("s.yaml", GOOD)]).unwrap();
+        for (labels, role) in [
+            (vec![("app", "r")], Some("r")),
+            (vec![("app", "rr")], None),
+            (vec![("app", "x-n")], None),
+            (vec![("app", "x-n"), ("tier", "x")], Some("n")),
+            (vec![("app", "r-n"), ("tier", "x")], Some("n")),
+            (vec![("app", "m")], Some("n")),
+            (vec![], None),
+        ] {
+            let pod = Pod(labels.iter().copied().collect());
+            let found = catalogue.systems()[0].role_of(&pod).map(|(role, _)| role.name.as_str());
+            assert_eq!(found, role, "{labels:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_inconsistent_is_refused_with_file_and_fault() {
+        for (good, bad, part) in [
+            ("plural: ks", "plural: ks, colour: red", "colour"),
+            ("fallback: a", "fallback: c", "its fallback c is not among the keys"),
+            ("{ name: a, about: x }", "{ name: a, about: x, fallback: b }", "lead back to a key"),
+            ("networks: [b]", "networks: [c]", "its network c is not among the keys"),
+            ("networks: [b]", "networks: []", "networks: [] and why"),
+            ("networks: [b]", "networks: [b], why: no", "say either networks"),
+            ("[{ app: r }]", "[]", "every entry of match needs a label"),
+            ("[{ app: r }]", "[{}]", "every entry of match needs a label"),
+            ("[{ app: r }]", "[{ app: r* }]", "a * that is not its first character"),
+            ("name: t", "name: r", "the name is given twice"),
+            ("spec.network", "status.network", "from spec on"),
+            ("spec.network", "spec..network", "no path of a field"),
+            ("networks: [b]", "networks: [b], hostOverride: { field: spec.h, nameFromLabel: l }", "go together"),
+        ] {
+            assert!(GOOD.contains(good));
+            let text = GOOD.replacen(good, bad, 1);
+            let error = Catalogue::read([("s.yaml", text.as_str())]).unwrap_err().to_string();
+            assert!(error.starts_with("storage system file s.yaml: ") && error.contains(part), "{bad}: {error}");
+        }
+        let twice = Catalogue::read([("s.yaml", GOOD), ("t.yaml", GOOD)]).unwrap_err().to_string();
+        assert!(twice.contains("already described by another file"), "{twice}");
     }
 }

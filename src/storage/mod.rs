@@ -6,10 +6,12 @@
 
 mod catalogue;
 mod labels;
+mod resource;
 mod role;
 mod system;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use labels::Labels;
+pub use resource::{FieldPath, Resource};
 pub use role::{Evidence, HostOverride, OverrideSource, Role, RoleName, Treatment};
-pub use system::{FieldPath, KeyDescription, Resource, System, SystemName};
+pub use system::{KeyDescription, System, SystemName};

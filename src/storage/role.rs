@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::labels::{LabelRule, Labels};
-use super::system::{FieldPath, Resource};
+use super::resource::{FieldPath, Resource};
 use crate::network::NetworkKey;
 
 /// The name of a role, such as `osd`.

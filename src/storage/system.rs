@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::labels::{LabelRule, Labels, RuleIndex};
+use super::resource::{FieldPath, Resource};
 use super::role::{Role, Treatment};
 use crate::network::NetworkKey;
 
@@ -45,25 +45,6 @@ pub struct KeyDescription {
     /// The key whose network stands in where a cluster does not declare this one.
     pub fallback: Option<NetworkKey>,
 }
-
-/// A kind of custom resource.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resource {
-    /// The API group.
-    pub group: String,
-    /// The versions that this project can read, the preferred one first.
-    pub versions: Vec<String>,
-    /// The kind.
-    pub kind: String,
-    /// The resource name, as in URLs and RBAC rules.
-    pub plural: String,
-}
-
-/// Where a field lies in an object: names joined by dots, the first of them `spec` (nothing else of an object is kept).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct FieldPath(String);
 
 impl SystemName {
     /// The name as it stands in the catalogue.
@@ -126,51 +107,6 @@ impl System {
             }
         }
         Ok(())
-    }
-}
-
-impl Resource {
-    /// Whether an object of this `apiVersion` and `kind` is one of these.
-    #[must_use]
-    pub fn covers(&self, api_version: &str, kind: &str) -> bool {
-        kind == self.kind
-            && api_version.split_once('/').is_some_and(|(group, version)| {
-                group == self.group && self.versions.iter().any(|known| known == version)
-            })
-    }
-}
-
-impl FieldPath {
-    /// The value at this path, where there is one.
-    #[must_use]
-    pub fn value_in<'v>(&self, object: &'v Value) -> Option<&'v Value> {
-        self.0.split('.').try_fold(object, |value, name| value.get(name))
-    }
-
-    /// The path as it is written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for FieldPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for FieldPath {
-    type Error = String;
-
-    fn try_from(path: String) -> Result<Self, String> {
-        let mut names = path.split('.');
-        if names.next() != Some("spec") || names.clone().next().is_none() || names.any(str::is_empty) {
-            return Err(format!(
-                "\"{path}\" is no path of a field; write names joined by dots from spec on, such as spec.network"
-            ));
-        }
-        Ok(Self(path))
     }
 }
 
