@@ -4,6 +4,7 @@
 //! about answering at all: deadlines, limits, and leaving without losing a request.
 
 mod admin;
+mod body;
 pub mod listener;
 mod metrics;
 mod phase;

@@ -4,19 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::body::{BODY_DEADLINE, Refusal, Room};
 use super::metrics::{Metrics, ReviewOutcome};
 use super::phase::{Phase, PhaseWatch};
 use crate::admit::{Decision, Verdict, decide, explain};
@@ -24,15 +21,6 @@ use crate::network::shorten;
 use crate::wire::{self, Request, Review};
 use crate::world::{Outcome, Published};
 
-/// The most bytes of a review. The API server sends at most a few MiB.
-const BODY_BYTES: usize = 8 * 1024 * 1024;
-/// The most bytes of all reviews together that are being collected or answered. Further ones are refused at once, which the
-/// API server's failure policy settles faster than running out of memory would.
-const ALL_BODIES_BYTES: usize = 64 * 1024 * 1024;
-/// The most bytes of a body that is too long that are read to be thrown away.
-const THROWN_AWAY_BYTES: usize = 4 * BODY_BYTES;
-/// The longest time that the body of a review may take to arrive. A shorter `timeout` of the API server counts instead.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What answers reviews.
@@ -40,8 +28,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) struct Webhook {
     published: Arc<Published>,
     metrics: Arc<Metrics>,
-    /// A permit for each byte of a body.
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 /// A request that is answered with an HTTP error. The API server treats it as a failed call, and its failure policy decides.
@@ -94,9 +81,9 @@ async fn mutate(State(webhook): State<Webhook>, request: HttpRequest) -> Respons
     if let Err(rejection) = expect_json(&head.headers) {
         return webhook.reject(rejection);
     }
-    match collect(body, deadline(head.uri.query()), &webhook.room).await {
+    match webhook.room.collect(body, deadline(head.uri.query())).await {
         Ok((body, _room)) => webhook.review(&body),
-        Err(rejection) => webhook.reject(rejection),
+        Err(refusal) => webhook.reject(refusal.into()),
     }
 }
 
@@ -120,64 +107,9 @@ fn deadline(query: Option<&str>) -> Duration {
     seconds.map_or(BODY_DEADLINE, Duration::from_secs).min(BODY_DEADLINE)
 }
 
-/// Collects a body within its deadline and its bounds, with the permits for its bytes.
-async fn collect<'r>(
-    mut body: Body,
-    deadline: Duration,
-    room: &'r Semaphore,
-) -> Result<(Vec<u8>, Option<SemaphorePermit<'r>>), Rejection> {
-    let collected = async {
-        let mut bytes = Vec::new();
-        let mut permits: Option<SemaphorePermit<'r>> = None;
-        // A body that is refused is read on for a while and thrown away: a client that is still sending sees no answer.
-        let mut refusal = (body.size_hint().lower() > BODY_BYTES as u64).then(too_long);
-        let mut thrown_away = 0;
-        while let Some(frame) = body.frame().await {
-            let frame = frame
-                .map_err(|error| Rejection::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if refusal.is_none() {
-                match u32::try_from(data.len()).ok().and_then(|length| room.try_acquire_many(length).ok()) {
-                    _ if bytes.len() + data.len() > BODY_BYTES => refusal = Some(too_long()),
-                    None => refusal = Some(too_many()),
-                    Some(more) => {
-                        bytes.extend_from_slice(&data);
-                        match &mut permits {
-                            Some(permits) => permits.merge(more),
-                            None => permits = Some(more),
-                        }
-                    }
-                }
-            }
-            if refusal.is_some() {
-                (bytes, permits) = (Vec::new(), None);
-                thrown_away += data.len();
-                if thrown_away > THROWN_AWAY_BYTES {
-                    break;
-                }
-            }
-        }
-        refusal.map_or(Ok((bytes, permits)), Err)
-    };
-    tokio::time::timeout(deadline, collected).await.unwrap_or_else(|_| {
-        let message = format!("the body did not arrive within {} s", deadline.as_secs());
-        Err(Rejection::new(StatusCode::REQUEST_TIMEOUT, message))
-    })
-}
-
-fn too_long() -> Rejection {
-    let message = format!("the body is longer than {} MiB", BODY_BYTES / 1024 / 1024);
-    Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-}
-
-fn too_many() -> Rejection {
-    let message = "too many bytes of reviews are under way; try again".to_owned();
-    Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message)
-}
-
 impl Webhook {
     pub(super) fn new(published: Arc<Published>, metrics: Arc<Metrics>) -> Self {
-        Self { published, metrics, room: Arc::new(Semaphore::new(ALL_BODIES_BYTES)) }
+        Self { published, metrics, room: Arc::default() }
     }
 
     /// Bytes of a review in, answer out. Everything in here is computation: no await, no lock, no call.
@@ -244,6 +176,18 @@ impl Webhook {
 impl Rejection {
     fn new(code: StatusCode, message: String) -> Self {
         Self { code, message, field: None }
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        let code = match refusal {
+            Refusal::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooMany => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Refusal::BrokenOff(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::new(code, refusal.to_string())
     }
 }
 
