@@ -214,7 +214,8 @@ fn host_network<'s>(owner: Owner<'s>, source: &ProviderSource, pod: &PodView<'_>
     let spec = pod.spec.as_ref().ok_or(Reason::NoPod)?;
     let containers = spec.containers().map_err(|_| Reason::UnreadableContainers)?;
     // A pod that names networks of its own would lose them: Multus attaches nothing on the host network.
-    let names_networks = pod.annotation(NETWORKS_ANNOTATION).is_some_and(|value| !value.trim().is_empty());
+    let own = read_annotation(pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default(), &owner.cluster.id.namespace);
+    let names_networks = own.map_or(true, |own| !own.is_empty());
     let sign = if names_networks {
         Some(format!("the annotation {NETWORKS_ANNOTATION}"))
     } else {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::network::attachment::AttachmentError;
-use crate::network::{AnnotationError, AttachmentRef, NetworkKey, NetworkSelection, Provider, SpecProblem};
+use crate::network::{AnnotationError, AttachmentRef, NetworkKey, NetworkSelection, Provider, SpecProblem, shorten};
 use crate::storage::{Role, System};
 use crate::world::{Cluster, Concern, Outcome};
 
@@ -284,7 +284,9 @@ impl fmt::Display for Reason<'_> {
             }
             Self::InterfaceConflict { interface, added, other } => write!(
                 f,
-                "the networks {added} and {other} would both be interface {interface}; give each an interface name of its own"
+                "the networks {added} and {} would both be interface {}; give each an interface name of its own",
+                shorten(&other.to_string()),
+                shorten(interface)
             ),
         }
     }

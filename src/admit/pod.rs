@@ -5,10 +5,12 @@
 //! keys wins, as in Go; containers stay raw text until a decision needs their arguments.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::object::read_object;
@@ -83,9 +85,9 @@ pub(super) struct UnreadableContainers;
 /// What the host network depends on in one container; what runs may stand in either list.
 #[derive(Debug, Default)]
 struct Container<'a> {
-    command: Vec<Text<'a>>,
-    args: Vec<Text<'a>>,
-    ports: Vec<Port<'a>>,
+    command: List<Text<'a>>,
+    args: List<Text<'a>>,
+    ports: List<Port<'a>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,11 +95,12 @@ struct Port<'a> {
     inside: i64,
     on_host: i64,
     protocol: Text<'a>,
+    host_address: Text<'a>,
 }
 
 #[derive(Debug, Default)]
 struct SecurityContext<'a> {
-    sysctls: Vec<Sysctl<'a>>,
+    sysctls: List<Sysctl<'a>>,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +110,18 @@ struct Sysctl<'a> {
 
 /// The containers of a pod, as far as the host network depends on them.
 #[derive(Debug)]
-pub(super) struct Containers<'a>(Vec<Container<'a>>);
+pub(super) struct Containers<'a> {
+    init: List<Container<'a>>,
+    main: List<Container<'a>>,
+}
+
+/// A list that is refused where it is longer than any in a real pod: an element may take many times the memory of its text.
+#[derive(Debug)]
+struct List<T>(Vec<T>);
+
+/// The most elements of a list, and the most labels or annotations.
+const LIST_LENGTH: usize = 1_000;
+const MAP_LENGTH: usize = 50_000;
 
 read_object!(PodView { "metadata" => metadata, "spec" => spec });
 read_object!(Metadata {
@@ -128,7 +142,7 @@ read_object!(PodSpec {
 read_object!(SecurityContext { "sysctls" => sysctls });
 read_object!(Sysctl { "name" => name });
 read_object!(Container { "command" => command, "args" => args, "ports" => ports });
-read_object!(Port { "containerPort" => inside, "hostPort" => on_host, "protocol" => protocol });
+read_object!(Port { "containerPort" => inside, "hostPort" => on_host, "protocol" => protocol, "hostIP" => host_address });
 
 impl PodView<'_> {
     /// The pod's name, or as much of it as is known.
@@ -154,12 +168,8 @@ impl PodView<'_> {
 impl<'a> PodSpec<'a> {
     /// The containers, read where a decision needs them.
     pub(super) fn containers(&self) -> Result<Containers<'a>, UnreadableContainers> {
-        let mut all = Vec::new();
-        for containers in [self.init_containers, self.containers].into_iter().flatten() {
-            let containers: Vec<Container<'a>> = read_raw(containers)?;
-            all.extend(containers);
-        }
-        Ok(Containers(all))
+        let read = |containers: Option<&'a RawValue>| containers.map_or(Ok(List::default()), read_raw);
+        Ok(Containers { init: read(self.init_containers)?, main: read(self.containers)? })
     }
 
     /// What Kubernetes would refuse in this pod on the host network, in words (`ValidatePodSpec` of the API server).
@@ -168,29 +178,41 @@ impl<'a> PodSpec<'a> {
             return Ok(Some("hostUsers: false".to_owned()));
         }
         let security: SecurityContext<'_> = self.security_context.map(read_raw).transpose()?.unwrap_or_default();
-        if let Some(sysctl) = security.sysctls.iter().find(|sysctl| sysctl.name.starts_with("net.")) {
+        if let Some(sysctl) = security.sysctls.0.iter().find(|sysctl| is_network_sysctl(&sysctl.name)) {
             return Ok(Some(format!("the sysctl {}", sysctl.name)));
         }
-        let mut taken = Vec::new();
-        for port in containers.0.iter().flat_map(|container| &container.ports) {
-            if port.on_host != 0 && port.on_host != port.inside {
-                return Ok(Some(format!("hostPort {} beside containerPort {}", port.on_host, port.inside)));
-            }
-            // On the host network every containerPort becomes a hostPort, and two of one number are refused.
-            let protocol = if port.protocol.is_empty() { "TCP" } else { &*port.protocol };
-            if taken.contains(&(port.inside, protocol)) {
-                return Ok(Some(format!("two containers with port {}", port.inside)));
-            }
-            taken.push((port.inside, protocol));
-        }
-        Ok(None)
+        // Init containers run one after the other, so each has its ports to itself.
+        let each_init = containers.init.0.iter().map(std::slice::from_ref);
+        Ok(each_init.chain([&containers.main.0[..]]).find_map(port_obstacle))
     }
+}
+
+/// What Kubernetes would refuse on the host network in the ports of containers that run together: there, every containerPort
+/// becomes a hostPort.
+fn port_obstacle(containers: &[Container<'_>]) -> Option<String> {
+    let mut taken = HashSet::new();
+    for port in containers.iter().flat_map(|container| &container.ports.0).filter(|port| port.inside != 0) {
+        if port.on_host != 0 && port.on_host != port.inside {
+            return Some(format!("hostPort {} beside containerPort {}", port.on_host, port.inside));
+        }
+        let protocol = if port.protocol.is_empty() { "TCP" } else { &*port.protocol };
+        if !taken.insert((port.inside, protocol, &*port.host_address)) {
+            return Some(format!("port {} given twice", port.inside));
+        }
+    }
+    None
+}
+
+/// Sysctls of the network may be written with dots or with slashes.
+fn is_network_sysctl(name: &str) -> bool {
+    name.starts_with("net.") || name.starts_with("net/")
 }
 
 impl Containers<'_> {
     /// The commands and arguments of all containers, one after the other.
     pub(super) fn arguments(&self) -> Vec<&str> {
-        self.0.iter().flat_map(|container| container.command.iter().chain(&container.args)).map(Deref::deref).collect()
+        let all = self.init.0.iter().chain(&self.main.0);
+        all.flat_map(|container| container.command.0.iter().chain(&container.args.0)).map(Deref::deref).collect()
     }
 }
 
@@ -251,17 +273,49 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ListVisitor<T> {
+            type Value = List<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {LIST_LENGTH} elements")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<List<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = sequence.next_element::<Option<T>>()? {
+                    if list.len() == LIST_LENGTH {
+                        return Err(A::Error::invalid_length(LIST_LENGTH + 1, &self));
+                    }
+                    list.push(element.unwrap_or_default());
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for StringMap<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MapVisitor;
         impl<'de> Visitor<'de> for MapVisitor {
             type Value = StringMap<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map from text to text")
+                write!(f, "a map from text to text with at most {MAP_LENGTH} entries")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StringMap<'de>, A::Error> {
                 let mut entries = Vec::with_capacity(map.size_hint().unwrap_or(16));
                 while let Some((key, value)) = map.next_entry::<Text<'de>, Option<Text<'de>>>()? {
+                    if entries.len() == MAP_LENGTH {
+                        return Err(A::Error::invalid_length(MAP_LENGTH + 1, &self));
+                    }
                     // Go reads a null among texts as the empty text.
                     entries.push((key, value.unwrap_or(Text(Cow::Borrowed("")))));
                 }

@@ -62,8 +62,8 @@ impl AttachmentDefinition {
     }
 
     fn read_config(config: &str) -> Result<Self, AttachmentError> {
-        let config: Map<String, Value> =
-            serde_json::from_str(config).map_err(|error| AttachmentError::NotJson(error.to_string()))?;
+        let config: Map<String, Value> = serde_json::from_str(config)
+            .map_err(|error| AttachmentError::NotJson(super::shorten(&error.to_string()).into_owned()))?;
         check_types(&config)?;
         if let Some(plugin) = plugin_type(&config) {
             return Ok(Self { plugin: Some(plugin) });

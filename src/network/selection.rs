@@ -91,8 +91,8 @@ impl NetworkSelection {
         }
         // A single object is Rook's undocumented legacy form: it is read as a list of one.
         let list = if text.starts_with('{') && text.ends_with('}') { &format!("[{text}]") } else { text };
-        let elements: Vec<Element> =
-            serde_json::from_str(list).map_err(|error| SelectorError::NotJson(error.to_string()))?;
+        let elements: Vec<Element> = serde_json::from_str(list)
+            .map_err(|error| SelectorError::NotJson(shorten(&error.to_string()).into_owned()))?;
         let [element] = &elements[..] else { return Err(SelectorError::NotOne(elements.len())) };
         Self::declared(element, namespace).map(Some).map_err(SelectorError::Item)
     }
@@ -203,8 +203,8 @@ pub fn read_annotation(value: &str, namespace: &str) -> Result<Vec<NetworkSelect
         selection.map_err(|fault| AnnotationError::Item { position: index + 1, fault })
     };
     if is_json_form(value) {
-        let elements: Vec<Element> =
-            serde_json::from_str(value).map_err(|error| AnnotationError::NotAList(error.to_string()))?;
+        let elements: Vec<Element> = serde_json::from_str(value)
+            .map_err(|error| AnnotationError::NotAList(shorten(&error.to_string()).into_owned()))?;
         elements.iter().map(|element| NetworkSelection::kept(element, namespace)).enumerate().map(item).collect()
     } else {
         value

@@ -10,15 +10,17 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The most bytes of a review. The API server sends at most a few MiB.
 const BODY_BYTES: usize = 8 * 1024 * 1024;
-/// The most bytes of all reviews together that are being collected or answered. Further ones are refused at once, which the
-/// API server's failure policy settles faster than running out of memory would. The chart's memory limit allows for it.
+/// What every review may take beside the others: more than twice a real one, so that no heap of large ones keeps those out.
+const FREE_BYTES: usize = 32 * 1024;
+/// The most bytes above that, of all reviews together that are being collected or answered. Further large ones are refused;
+/// the API server's failure policy is better than running out of memory. The chart's memory limit allows for it.
 const ALL_BODIES_BYTES: usize = 48 * 1024 * 1024;
 /// The most bytes of a body that is refused that are read to be thrown away.
 const THROWN_AWAY_BYTES: usize = 4 * BODY_BYTES;
 /// The longest time that the body of a review may take to arrive.
 pub(super) const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Room for bodies: a permit for each byte.
+/// Room for large bodies: a permit for each byte above the free ones.
 pub(super) struct Room(Semaphore);
 
 /// A body that was not collected.
@@ -55,30 +57,47 @@ impl Room {
         if announced > BODY_BYTES {
             return Err(throw_away(body, Refusal::TooLong).await);
         }
+        let mut taken = match self.take_up_to(announced, None) {
+            Ok(taken) => taken,
+            Err(refusal) => return Err(throw_away(body, refusal).await),
+        };
         // What was announced is not grown into, which would take twice as much.
         let mut bytes = Vec::with_capacity(announced);
-        let mut taken: Option<SemaphorePermit<'_>> = None;
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(Refusal::BrokenOff)?.into_data() else { continue };
             if bytes.len() + data.len() > BODY_BYTES {
                 drop((bytes, taken));
                 return Err(throw_away(body, Refusal::TooLong).await);
             }
-            let Some(more) = self.take(data.len()) else {
-                drop((bytes, taken));
-                return Err(throw_away(body, Refusal::TooMany).await);
+            taken = match self.take_up_to(bytes.len() + data.len(), taken) {
+                Ok(taken) => taken,
+                Err(refusal) => {
+                    drop(bytes);
+                    return Err(throw_away(body, refusal).await);
+                }
             };
-            match &mut taken {
-                Some(taken) => taken.merge(more),
-                None => taken = Some(more),
-            }
             bytes.extend_from_slice(&data);
         }
         Ok((bytes, taken))
     }
 
-    fn take(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        self.0.try_acquire_many(u32::try_from(bytes).ok()?).ok()
+    /// Adds to `taken` until it is enough for a body of `bytes`.
+    fn take_up_to<'r>(
+        &'r self,
+        bytes: usize,
+        mut taken: Option<SemaphorePermit<'r>>,
+    ) -> Result<Option<SemaphorePermit<'r>>, Refusal> {
+        let charged = bytes.saturating_sub(FREE_BYTES);
+        let missing = charged.saturating_sub(taken.as_ref().map_or(0, SemaphorePermit::num_permits));
+        if missing > 0 {
+            let missing = u32::try_from(missing).map_err(|_| Refusal::TooMany)?;
+            let more = self.0.try_acquire_many(missing).map_err(|_| Refusal::TooMany)?;
+            match &mut taken {
+                Some(taken) => taken.merge(more),
+                None => taken = Some(more),
+            }
+        }
+        Ok(taken)
     }
 }
 

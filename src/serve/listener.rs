@@ -4,19 +4,25 @@
 //! TLS handshake, the protocol chosen by ALPN (sniffing it lets a silent peer stay for ever, hyper#3756), an idle time longer
 //! than the API server's, a drain with a deadline, and a count of every way in which a connection can end.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
@@ -59,7 +65,11 @@ impl Limits {
 /// The most bytes that the headers of a request may take.
 const HEADER_BYTES: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
-const HTTP2_STREAMS: u32 = 16;
+const HTTP2_STREAMS: u32 = 4;
+/// How long a peer may leave an answer unread before its connection is broken off.
+const UNREAD: Duration = Duration::from_secs(30);
+/// How long a connection without a request is kept when nothing new is accepted any more.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 /// The pause after a failed accept, which is mostly a lack of file descriptors: without one the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -122,6 +132,9 @@ impl Connection {
     async fn run(self, stream: TcpStream, transport: Transport) -> ConnectionEnd {
         // Without this, small answers wait 40 ms for an acknowledgement that the peer delays. It fails only on a dead socket.
         _ = stream.set_nodelay(true);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(UNREAD));
+        let stream = Box::pin(stream);
         let Transport::Tls(acceptor) = transport else { return self.http1(stream).await };
         match tokio::time::timeout(self.limits.handshake, acceptor.accept(stream)).await {
             Err(_) => ConnectionEnd::HandshakeTimeout,
@@ -136,45 +149,58 @@ impl Connection {
 
     /// What the API server speaks to webhooks.
     async fn http1(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
+        let activity = Arc::new(Activity::default());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.idle)
             .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
-        // While leaving, each answer says that the connection closes after it; see the routes.
-        drive(connection, self.phase.reached(Phase::Stopping), std::future::pending()).await
+            .serve_connection(TokioIo::new(stream), counted(self.router, Arc::clone(&activity)));
+        // While leaving, each answer says that the connection closes after it; see the routes. A connection that was accepted
+        // in the last moment has a request on its way, which would be lost if it were closed before the first.
+        let stopping = async {
+            self.phase.reached(Phase::Stopping).await;
+            _ = tokio::time::timeout(FIRST_REQUEST, activity.begun_any()).await;
+        };
+        drive(connection, stopping, std::future::pending(), self.limits.drain_deadline).await
     }
 
     /// What nobody but curl speaks to webhooks so far. A connection that is alive but asks nothing is let go here, because the
     /// protocol's own pings only tell whether the peer is there.
     async fn http2(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
         let activity = Arc::new(Activity::default());
-        let service = TowerToHyperService::new(self.router);
-        let counted = Arc::clone(&activity);
-        let service = hyper::service::service_fn(move |request| {
-            let under_way = Activity::begin(&counted);
-            let answer = hyper::service::Service::call(&service, request);
-            async move {
-                let answer = answer.await;
-                drop(under_way);
-                answer
-            }
-        });
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.idle / 4)
             .keep_alive_timeout(self.limits.handshake)
             .max_concurrent_streams(HTTP2_STREAMS)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(stream), counted(self.router, Arc::clone(&activity)));
         let idle = activity.idle_for(self.limits.idle);
-        drive(connection, self.phase.reached(Phase::Leaving), idle).await
+        drive(connection, self.phase.reached(Phase::Leaving), idle, self.limits.drain_deadline).await
     }
 }
 
-/// The requests of one HTTP/2 connection: how many were begun, and how many are under way.
+/// The routes, with each request counted.
+fn counted(
+    router: Router,
+    activity: Arc<Activity>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone {
+    let service = TowerToHyperService::new(router);
+    hyper::service::service_fn(move |request| {
+        let under_way = Activity::begin(&activity);
+        let answer = service.call(request);
+        async move {
+            let answer = answer.await;
+            drop(under_way);
+            answer
+        }
+    })
+}
+
+/// The requests of one connection: how many were begun, and how many are under way.
 #[derive(Default)]
 struct Activity {
     begun: AtomicUsize,
+    first: Notify,
     under_way: AtomicUsize,
 }
 
@@ -185,7 +211,15 @@ impl Activity {
     fn begin(activity: &Arc<Self>) -> UnderWay {
         activity.begun.fetch_add(1, Ordering::Relaxed);
         activity.under_way.fetch_add(1, Ordering::Relaxed);
+        activity.first.notify_one();
         UnderWay(Arc::clone(activity))
+    }
+
+    /// Waits for the first request, if none was begun yet.
+    async fn begun_any(&self) {
+        if self.begun.load(Ordering::Relaxed) == 0 {
+            self.first.notified().await;
+        }
     }
 
     /// Waits until no request was begun or under way for `time`, or for up to twice as long.
@@ -208,11 +242,13 @@ impl Drop for UnderWay {
     }
 }
 
-/// Serves a connection until it ends, or until it is time to go: then what is under way is answered, and nothing more.
+/// Serves a connection until it ends, or until it is time to go: then what is under way is answered within `deadline`, and
+/// nothing more.
 async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     connection: C,
     leaving: impl Future<Output = ()>,
     idle: impl Future<Output = ()>,
+    deadline: Duration,
 ) -> ConnectionEnd {
     let mut connection = pin!(connection);
     let in_order = tokio::select! {
@@ -221,9 +257,10 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
         () = idle => ConnectionEnd::Idle,
     };
     connection.as_mut().graceful_shutdown();
-    match ConnectionEnd::of(connection.await) {
-        ConnectionEnd::Closed => in_order,
-        end => end,
+    match tokio::time::timeout(deadline, connection).await.map(ConnectionEnd::of) {
+        Ok(ConnectionEnd::Closed) => in_order,
+        Ok(end) => end,
+        Err(_) => ConnectionEnd::Failed,
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::labels::{LabelRule, Labels};
 use super::resource::{FieldPath, Resource};
-use crate::network::NetworkKey;
+use crate::network::{NetworkKey, shorten};
 
 /// The name of a role, such as `osd`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -106,7 +106,7 @@ impl Role {
             Evidence::Argument(sign) => arguments
                 .iter()
                 .find(|argument| argument.starts_with(&sign.starts_with) && argument.contains(&sign.contains))
-                .map(|argument| format!("the argument {argument}")),
+                .map(|argument| format!("the argument {}", shorten(argument))),
             Evidence::Labels(rule) => rule.matches(labels).then(|| format!("the label {}", rule.describe())),
         })
     }

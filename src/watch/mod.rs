@@ -28,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the API server has to deny a resource that was there before until that is believed. It also does so for a moment
 /// after a start, before it has read its custom resource definitions.
 const BELIEVED_AFTER: Duration = Duration::from_secs(60);
+/// The same for a resource that was never there, when there is nothing to lose but a wrong start.
+const BELIEVED_AT_START: Duration = Duration::from_secs(3);
 /// Objects a page, when a kind is listed. Small, because a page is held in memory whole.
 const PAGE_SIZE: u32 = 50;
 
@@ -81,6 +83,13 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                     shared.take(&kind, progress, &mut listed, event);
                 }
                 Err(error) if is_not_installed(&error) => {
+                    let since = *denied_since.get_or_insert_with(Instant::now);
+                    let believed_after = if progress.was_listed() { BELIEVED_AFTER } else { BELIEVED_AT_START };
+                    let is_believed = since.elapsed() >= believed_after;
+                    if !is_believed && !progress.was_listed() {
+                        progress.failed("the API server does not know this resource (yet)", Instant::now());
+                        break;
+                    }
                     if progress.set_state(State::NotInstalled) {
                         tracing::warn!(
                             resource = resource.plural,
@@ -89,8 +98,8 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                         );
                     }
                     // When a definition is deleted, its objects are deleted first, and those events came.
-                    let since = *denied_since.get_or_insert_with(Instant::now);
-                    if !progress.was_listed() || since.elapsed() > BELIEVED_AFTER {
+                    if is_believed {
+                        progress.forget();
                         shared.replace_all(&kind, Vec::new());
                     }
                     break;
@@ -99,7 +108,8 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                     denied_since = None;
                     let error = with_causes(&error);
                     // Every attempt fails in the same way while the API server is gone: that is said once.
-                    if progress.failed(&error) {
+                    if progress.failed(&error, Instant::now()) {
+                        pause = FIRST_PAUSE;
                         tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
                     }
                     // The stream remembers where it was, and goes on from there when it is asked again.

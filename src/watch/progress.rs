@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How long after a failure, without a further one, a watch counts as recovered. Attempts come far more often.
+const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
+
 /// The progress of every watch.
 #[derive(Debug)]
 pub struct Progress(Vec<KindProgress>);
@@ -22,7 +25,7 @@ struct Current {
     state: State,
     listed: bool,
     last_event: Option<Instant>,
-    last_failure: Option<String>,
+    last_failure: Option<(Instant, String)>,
 }
 
 /// Where a watch stands.
@@ -83,10 +86,13 @@ impl KindProgress {
         self.current().last_event.map(|at| now.saturating_duration_since(at))
     }
 
-    /// What went wrong last, until something goes right again.
+    /// What went wrong last, until something goes right again, or nothing more has gone wrong for a minute: that a watch goes
+    /// on shows only at its next event.
     #[must_use]
     pub fn last_failure(&self) -> Option<String> {
-        self.current().last_failure.clone()
+        let current = self.current();
+        let (at, failure) = current.last_failure.as_ref()?;
+        (at.elapsed() < FAILURE_IS_OVER).then(|| failure.clone())
     }
 
     /// How many objects could not be used.
@@ -106,6 +112,11 @@ impl KindProgress {
         self.current().listed
     }
 
+    /// Whatever was known is not known any more.
+    pub(super) fn forget(&self) {
+        self.current().listed = false;
+    }
+
     /// Returns whether the state is another one than before.
     pub(super) fn set_state(&self, state: State) -> bool {
         let mut current = self.current();
@@ -120,12 +131,15 @@ impl KindProgress {
         current.last_failure = None;
     }
 
-    /// Returns whether the failure is another one than before.
-    pub(super) fn failed(&self, error: &str) -> bool {
+    /// Returns whether the failure is another one than before, or comes anew after the last one was over.
+    pub(super) fn failed(&self, error: &str, now: Instant) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut current = self.current();
-        let is_new = current.last_failure.as_deref() != Some(error);
-        current.last_failure = Some(error.to_owned());
+        let is_new = current
+            .last_failure
+            .as_ref()
+            .is_none_or(|(at, failure)| failure != error || now.saturating_duration_since(*at) >= FAILURE_IS_OVER);
+        current.last_failure = Some((now, error.to_owned()));
         if current.state == State::NotInstalled {
             // It may be there by now; what is known of it is what was known before, if anything was.
             current.state = if current.listed { State::Synced } else { State::Listing };

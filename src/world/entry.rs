@@ -9,7 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::network::attachment::{self, AttachmentError};
-use crate::network::{AttachmentDefinition, NetworkKey, NetworkSpec, SpecProblem};
+use crate::network::{AttachmentDefinition, NetworkKey, NetworkSpec, SpecProblem, shorten};
 use crate::storage::{Catalogue, FieldPath, OverrideSource, Resource, RoleName, SystemName};
 
 /// A kind of object that the world is made of.
@@ -202,7 +202,7 @@ fn read_flag(field: &FieldPath, object: &Value) -> Result<Option<bool>, SpecProb
         Some(Value::Bool(flag)) => Ok(Some(*flag)),
         Some(other) => Err(SpecProblem {
             field: field.to_string(),
-            fault: format!("it must be true or false, not {other}"),
+            fault: format!("it must be true or false, not {}", shorten(&other.to_string())),
             mend: "mend the value, or remove it to follow the cluster".to_owned(),
         }),
     }
