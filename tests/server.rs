@@ -200,25 +200,23 @@ fn at_most_100_mb(server: &Running) {
     assert!(most < 100_000, "{most} kB at the most");
 }
 
-/// Seven reviews of 7.9 MB are more than all reviews together may take; those that fit are answered.
+/// Seven reviews of 7.9 MB are more than all large ones together may take; small ones have room beside them.
 #[test]
 fn bodies_under_way_are_bounded_together() {
     let certs = tempfile::tempdir().unwrap();
     let server = server(certs.path(), &[]);
-    let length = 7_900_000;
-    let mut waiting: Vec<Client> = (0..6)
-        .map(|_| {
-            let mut client = server.client();
-            client.send_head("POST", "/mutate", &[("content-type", "application/json")], length);
-            client.send(&vec![b' '; length - 1]);
-            client
-        })
-        .collect();
     let review = named("osd-multus").compact_review();
-    assert_eq!(server.client().post("/mutate", &review).status, 200, "reviews of the usual size are not kept out");
-    let padded = format!("{}{review}", " ".repeat(length));
-    wait_for("a refusal", || server.client().post("/mutate", &padded).status == 503);
-    waiting.clear();
+    let padded = format!("{}{review}", " ".repeat(7_900_000));
+    // What is announced is held, for as long as its sender has time to send it: on a slow machine the seventh may come too
+    // late to find the room taken, and it is tried again.
+    wait_for("a refusal", || {
+        let mut others: Vec<Client> = (0..6).map(|_| server.client()).collect();
+        for other in &mut others {
+            other.send_head("POST", "/mutate", &[("content-type", "application/json")], padded.len());
+        }
+        assert_eq!(server.client().post("/mutate", &review).status, 200, "reviews of the usual size are not kept out");
+        server.client().post("/mutate", &padded).status == 503
+    });
     wait_for("room", || server.client().post("/mutate", &padded).status == 200);
 }
 
