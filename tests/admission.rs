@@ -119,5 +119,9 @@ fn nothing_is_left_out() {
         assert!(reasons.contains(reason), "no fixture is left alone for {reason}");
     }
     assert_eq!(reasons.len(), silent.len() + Concern::ALL.len(), "a reason is missing from this list: {reasons:?}");
+    let documented = std::fs::read_to_string(support::project().join("docs/decisions.md")).unwrap();
+    for reason in &reasons {
+        assert!(documented.contains(&format!("\n| `{reason}` | ")), "docs/decisions.md does not describe {reason}");
+    }
     assert_eq!(providers, BTreeSet::from(["none", "host", "multus"]));
 }
