@@ -49,8 +49,6 @@ pub struct Metadata<'a> {
     pub name: Option<Text<'a>>,
     /// The beginning of the name, for pods that a controller makes.
     pub generate_name: Option<Text<'a>>,
-    /// The namespace; often absent at admission.
-    pub namespace: Option<Text<'a>>,
     /// The labels.
     pub labels: StringMap<'a>,
     /// The annotations; whether there are none or an empty map makes a difference to a patch.
@@ -62,8 +60,6 @@ pub struct Metadata<'a> {
 pub struct PodSpec<'a> {
     /// Whether the pod uses the host network.
     pub host_network: Option<bool>,
-    /// The DNS policy.
-    pub dns_policy: Option<Text<'a>>,
     host_users: Option<bool>,
     security_context: Option<&'a RawValue>,
     containers: Option<&'a RawValue>,
@@ -127,13 +123,11 @@ read_object!(PodView { "metadata" => metadata, "spec" => spec });
 read_object!(Metadata {
     "name" => name,
     "generateName" => generate_name,
-    "namespace" => namespace,
     "labels" => labels,
     "annotations" => annotations,
 });
 read_object!(PodSpec {
     "hostNetwork" => host_network,
-    "dnsPolicy" => dns_policy,
     "hostUsers" => host_users,
     "securityContext" => security_context,
     "containers" => containers,

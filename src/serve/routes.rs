@@ -16,9 +16,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::body::{BODY_DEADLINE, Refusal, Room};
 use super::metrics::{Metrics, ReviewOutcome};
 use super::phase::{Phase, PhaseWatch};
-use crate::admit::{Decision, Verdict, decide, explain};
+use crate::admit::{Decision, Verdict, decide};
 use crate::network::shorten;
-use crate::wire::{self, Request, Review};
+use crate::wire::{self, Answer, Request, Review};
 use crate::world::{Outcome, Published};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -128,13 +128,12 @@ impl Webhook {
         let decision = decide(&snapshot, &admission);
         let answer = wire::answer(request.uid(), &decision, admission.pod);
         debug_assert!(wire::patch_applies(body, &answer), "a patch must apply to the pod it was computed from");
-        let answer = wire::answer_json(&answer);
-        let took = started.elapsed();
-        self.record(&request, &decision, took);
-        ([(CONTENT_TYPE, JSON)], answer).into_response()
+        let json = wire::answer_json(&answer);
+        self.record(&request, &decision, &answer, started.elapsed());
+        ([(CONTENT_TYPE, JSON)], json).into_response()
     }
 
-    fn record(&self, request: &Request<'_>, decision: &Decision<'_>, took: Duration) {
+    fn record(&self, request: &Request<'_>, decision: &Decision<'_>, answer: &Answer<'_>, took: Duration) {
         let outcome = match (&decision.verdict, decision.outcome) {
             (Verdict::Attach { .. }, _) => ReviewOutcome::Attached,
             (Verdict::UseHostNetwork, _) => ReviewOutcome::Host,
@@ -143,12 +142,7 @@ impl Webhook {
             (Verdict::Leave(_), Outcome::Deny) => ReviewOutcome::Denied,
         };
         let reason = decision.reason().map_or("", crate::admit::Reason::name);
-        let mut found = explain::audit_annotations(decision);
-        let mut take = |key| {
-            let at = found.iter().position(|(name, _)| *name == key);
-            at.map(|at| found.swap_remove(at).1).unwrap_or_default()
-        };
-        let (cluster, role, networks) = (take("cluster"), take("role"), take("networks"));
+        let [cluster, role, networks] = ["cluster", "role", "networks"].map(|key| answer.audit_annotation(key));
         let admission = request.admission();
         tracing::info!(
             uid = request.uid(),
@@ -163,7 +157,7 @@ impl Webhook {
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "review"
         );
-        self.metrics.reviewed(outcome, role, reason, took);
+        self.metrics.reviewed(outcome, role.to_owned(), reason, took);
     }
 
     fn reject(&self, rejection: Rejection) -> Response {

@@ -107,9 +107,11 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                 Err(error) => {
                     denied_since = None;
                     let error = with_causes(&error);
+                    if progress.last_failure().is_none() {
+                        pause = FIRST_PAUSE;
+                    }
                     // Every attempt fails in the same way while the API server is gone: that is said once.
                     if progress.failed(&error, Instant::now()) {
-                        pause = FIRST_PAUSE;
                         tracing::warn!(resource = resource.plural, error, "watching failed; trying again");
                     }
                     // The stream remembers where it was, and goes on from there when it is asked again.

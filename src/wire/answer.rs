@@ -67,6 +67,14 @@ pub fn answer<'a>(uid: &'a str, decision: &Decision<'_>, pod: Option<&PodView<'_
     Answer { api_version: API_VERSION, kind: KIND, response }
 }
 
+impl Answer<'_> {
+    /// The value of an audit annotation, empty where the answer has none of that name.
+    #[must_use]
+    pub fn audit_annotation(&self, key: &str) -> &str {
+        self.response.audit_annotations.get(key).map_or("", String::as_str)
+    }
+}
+
 /// The answer as JSON text.
 #[must_use]
 pub fn answer_json(answer: &Answer<'_>) -> Vec<u8> {
