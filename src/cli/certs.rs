@@ -1,13 +1,20 @@
-//! `certs`: making certificates.
+//! `certs`: making certificates for a machine, and looking after the ones that replicas keep in a cluster.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
-use super::print;
+use super::tls::{LifetimeArgs, NameArgs};
+use super::{hint, print};
+use crate::tls::certificate::Certificate;
+use crate::tls::cluster::{Cluster, Replica, WriteFault};
+use crate::tls::rotation::{self, Authorities, Change, Plan, Stage, Stored, Trust};
+use crate::tls::stored::timestamp;
 use crate::tls::{authority, files};
+use crate::watch;
 
 /// Flags of `certs`.
 #[derive(Debug, Args)]
@@ -20,6 +27,10 @@ pub(super) struct CertsArgs {
 enum CertsCommand {
     /// Make an authority and a serving certificate; the authority's key is thrown away
     Make(MakeArgs),
+    /// Say what is stored, trusted and served in a cluster, and what happens next
+    Status(StatusArgs),
+    /// Start a rotation of the self-managed authority now; the replicas take it through its stages
+    Rotate(RotateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -35,9 +46,61 @@ struct MakeArgs {
     days: u32,
 }
 
+#[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
+    lifetimes: LifetimeArgs,
+    /// The labels of the replicas
+    #[arg(long, value_name = "LABELS", default_value = "app.kubernetes.io/name=rook-multihome")]
+    selector: String,
+    /// The replicas' admin port
+    #[arg(long, value_name = "PORT", default_value = "8080", env = "ROOK_MULTIHOME_ADMIN_PORT")]
+    admin_port: u16,
+    /// For whom to print
+    #[arg(long, short, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct RotateArgs {
+    #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
+    lifetimes: LifetimeArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For machines
+    Json,
+}
+
 impl CertsArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let CertsCommand::Make(MakeArgs { names, cert_dir, days }) = self.command;
+        match self.command {
+            CertsCommand::Make(args) => args.run(),
+            CertsCommand::Status(args) => on_cluster(args.run()),
+            CertsCommand::Rotate(args) => on_cluster(args.run()),
+        }
+    }
+}
+
+fn on_cluster(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
+}
+
+async fn connect(names: NameArgs) -> anyhow::Result<Cluster> {
+    let client = watch::connect().await.context("no Kubernetes cluster to ask; set KUBECONFIG, or run in a pod")?;
+    Ok(Cluster::new(client, names.names()))
+}
+
+impl MakeArgs {
+    fn run(self) -> anyhow::Result<()> {
+        let Self { names, cert_dir, days } = self;
         let lifetime = Duration::from_hours(24) * days;
         let issued = authority::issue(&names, SystemTime::now(), lifetime)
             .with_context(|| format!("cannot issue a certificate for {}", names.join(", ")))?;
@@ -51,4 +114,202 @@ impl CertsArgs {
             names.join(", ")
         ))
     }
+}
+
+/// What `status` has found out.
+struct Status {
+    names: [String; 2],
+    stored: Stored,
+    trust: Trust,
+    plan: Plan,
+    replicas: Result<Vec<Replica>, String>,
+}
+
+impl StatusArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { names, lifetimes, selector, admin_port, output } = self;
+        let lifetimes = lifetimes.lifetimes()?;
+        let cluster = connect(names).await?;
+        let view = cluster.look().await.map_err(anyhow::Error::msg)?;
+        let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
+        let plan = rotation::plan(&stored, &trust, SystemTime::now(), &lifetimes);
+        let replicas = cluster.replicas(&selector, admin_port).await;
+        let names = cluster.names();
+        let names = [format!("{}/{}", names.namespace, names.secret), names.configurations.join(", ")];
+        let status = Status { names, stored, trust, plan, replicas };
+        match output {
+            Output::Text => print(&status.text()),
+            Output::Json => print(&serde_json::to_string_pretty(&status.json())?),
+        }
+    }
+}
+
+impl RotateArgs {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { names, lifetimes } = self;
+        let lifetimes = lifetimes.lifetimes()?;
+        let cluster = connect(names).await?;
+        let mut view = cluster.look().await.map_err(anyhow::Error::msg)?;
+        let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
+        let now = SystemTime::now();
+        let secret = format!("{}/{}", cluster.names().namespace, cluster.names().secret);
+        let change = match (&stored, rotation::plan(&stored, &trust, now, &lifetimes).stage) {
+            (Stored::Absent, _) => {
+                bail!("Secret {secret} holds no authority: nothing is self-managed there; is --namespace right?")
+            }
+            // Nothing that is stored is of use, so there is nothing to go over from.
+            (Stored::Unreadable(_), _) | (_, Stage::ClockBehind) => rotation::anew(&stored, &trust, now, &lifetimes),
+            (Stored::Authorities(Authorities { next: Some(next), .. }), _) => bail!(
+                "a rotation to {} is under way already; rook-multihome certs status says how far it is",
+                next.authority.certificate.subject
+            ),
+            (Stored::Authorities(_), _) => Change::Introduce,
+        };
+        let make = || authority::Authority::new(now, lifetimes.authority);
+        let authorities = rotation::carry_out(change, &stored, now, &lifetimes, make)?;
+        cluster.store(&mut view, &authorities).await.map_err(|fault| match fault {
+            WriteFault::Conflict => anyhow::anyhow!("somebody else has just written Secret {secret}; try again"),
+            WriteFault::Failed(failure) => anyhow::Error::msg(failure),
+        })?;
+        let new = authorities.next.as_ref().unwrap_or(&authorities.current);
+        print(&format!(
+            "made {}; the replicas will trust it, then sign with it, then stop trusting the one before",
+            new.authority.certificate.subject
+        ))?;
+        hint("rook-multihome certs status says how far it is");
+        Ok(())
+    }
+}
+
+impl Status {
+    fn text(&self) -> String {
+        let [secret, configurations] = &self.names;
+        let mut text = format!("stored in Secret {secret}\n");
+        match &self.stored {
+            Stored::Absent => text.push_str("  nothing\n"),
+            Stored::Unreadable(fault) => text.push_str(&format!("  cannot be read: {fault}\n")),
+            Stored::Authorities(authorities) => {
+                for (part, certificate, more) in parts(authorities) {
+                    text.push_str(&format!("  {part:<9}{}{more}\n", line(certificate)));
+                }
+            }
+        }
+        text.push_str(&format!("trusted in the caBundle of MutatingWebhookConfiguration {configurations}\n"));
+        match &self.trust {
+            Trust::Unknown | Trust::Absent => {
+                text.push_str("  there is no entry that calls this Service\n");
+            }
+            Trust::Bundles(bundles) => {
+                for (index, bundle) in bundles.iter().enumerate() {
+                    let lines: Vec<String> = bundle.iter().map(line).collect();
+                    let lines = if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n           ") };
+                    text.push_str(&format!("  entry {:<3}{lines}\n", index + 1));
+                }
+            }
+        }
+        text.push_str("served\n");
+        match &self.replicas {
+            Err(fault) => text.push_str(&format!("  the replicas cannot be listed: {fault}\n")),
+            Ok(replicas) if replicas.is_empty() => text.push_str("  there are no replicas\n"),
+            Ok(replicas) => {
+                for (name, report) in replicas {
+                    let said = match report {
+                        Ok(report) => format!("{}, signed by {}", until(report.not_after), report.issuer),
+                        Err(fault) => format!("does not say ({fault})"),
+                    };
+                    text.push_str(&format!("  {name}  {said}\n"));
+                }
+            }
+        }
+        text + &format!("stage     {}\nnext      {}\n", self.plan.stage.name(), self.next())
+    }
+
+    /// What happens next, and when.
+    fn next(&self) -> String {
+        let due = self.plan.due.map_or_else(|| "when that is done".to_owned(), |due| timestamp(due).to_string());
+        let what = match (&self.stored, self.plan.stage) {
+            (Stored::Absent, _) => return "a replica with self-managed certificates makes an authority".to_owned(),
+            (Stored::Unreadable(_), _) => return "a replica makes a new authority".to_owned(),
+            (Stored::Authorities(_), Stage::ClockBehind) => {
+                return format!("nothing, before {due}: a clock is wrong; set it right, then run certs rotate");
+            }
+            (Stored::Authorities(_), Stage::Unknown | Stage::Starting) => {
+                return "the authority is to be seen in every caBundle".to_owned();
+            }
+            (Stored::Authorities(_), Stage::Introduced) => {
+                return "the next authority is to be seen in every caBundle".to_owned();
+            }
+            (Stored::Authorities(_), Stage::Stable) => "the next authority is made",
+            (Stored::Authorities(_), Stage::Settling) => "the next authority signs",
+            (Stored::Authorities(_), Stage::Retiring) => "a retired authority is not trusted any more",
+        };
+        format!("{what}, {due}")
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let describe = |certificate: &Certificate| {
+            json!({
+                "subject": certificate.subject,
+                "serial": certificate.serial,
+                "notBefore": timestamp(certificate.not_before),
+                "notAfter": timestamp(certificate.not_after),
+            })
+        };
+        let stored = match &self.stored {
+            Stored::Absent => json!([]),
+            Stored::Unreadable(fault) => json!({ "fault": fault }),
+            Stored::Authorities(authorities) => parts(authorities)
+                .into_iter()
+                .map(|(part, certificate, _)| json!({ "part": part, "certificate": describe(certificate) }))
+                .collect(),
+        };
+        let trusted = match &self.trust {
+            Trust::Unknown | Trust::Absent => json!([]),
+            Trust::Bundles(bundles) => {
+                bundles.iter().map(|bundle| bundle.iter().map(describe).collect::<Vec<_>>()).collect()
+            }
+        };
+        let served = match &self.replicas {
+            Err(fault) => json!({ "fault": fault }),
+            Ok(replicas) => replicas
+                .iter()
+                .map(|(name, report)| match report {
+                    Ok(report) => json!({ "replica": name, "certificate": report }),
+                    Err(fault) => json!({ "replica": name, "fault": fault }),
+                })
+                .collect(),
+        };
+        json!({
+            "stored": stored,
+            "trusted": trusted,
+            "served": served,
+            "stage": self.plan.stage.name(),
+            "next": self.next(),
+        })
+    }
+}
+
+/// The stored certificates by what they are used for, with what is to be said besides.
+fn parts(authorities: &Authorities) -> Vec<(&'static str, &Certificate, String)> {
+    let Authorities { current, next, retired } = authorities;
+    let seen = |seen: Option<SystemTime>| match seen {
+        Some(seen) => format!(", in every caBundle since {}", timestamp(seen)),
+        None => ", not yet in every caBundle".to_owned(),
+    };
+    let mut parts = vec![("current", &current.authority.certificate, seen(current.seen))];
+    parts.extend(next.iter().map(|next| ("next", &next.authority.certificate, seen(next.seen))));
+    parts.extend(
+        retired
+            .iter()
+            .map(|retired| ("retired", &retired.certificate, format!(", trusted until {}", timestamp(retired.until)))),
+    );
+    parts
+}
+
+fn line(certificate: &Certificate) -> String {
+    format!("{}, {}", certificate.subject, until(timestamp(certificate.not_after)))
+}
+
+fn until(moment: impl std::fmt::Display) -> String {
+    format!("valid until {moment}")
 }

@@ -8,6 +8,7 @@ mod explain;
 mod input;
 mod review;
 mod serve;
+mod tls;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -49,7 +50,7 @@ enum Command {
     Review(review::ReviewArgs),
     /// Say step by step what is done with a pod, and why
     Explain(explain::ExplainArgs),
-    /// Make certificates
+    /// Make certificates; see and rotate those that the replicas keep in a cluster
     Certs(certs::CertsArgs),
 }
 

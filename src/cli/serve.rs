@@ -9,9 +9,12 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phases, ServeSettings, Server};
 use crate::storage::Catalogue;
+use crate::tls::cluster::Cluster;
+use crate::tls::keeper::Keeper;
 use crate::tls::{ServedCertificate, authority, files};
 use crate::watch::{self, Progress};
 use crate::world::manifests::Report;
@@ -34,6 +37,13 @@ pub(super) struct ServeArgs {
     /// The folder with tls.crt, tls.key and ca.crt; with --manifests they are made for localhost where none is there
     #[arg(long, value_name = "FOLDER", default_value = "certs", env = "ROOK_MULTIHOME_CERT_DIR")]
     cert_dir: PathBuf,
+    /// Where the serving certificate comes from
+    #[arg(long, value_enum, default_value = "files", env = "ROOK_MULTIHOME_TLS_MODE")]
+    tls_mode: TlsMode,
+    #[command(flatten)]
+    names: NameArgs,
+    #[command(flatten)]
+    lifetimes: LifetimeArgs,
     /// How many connections to serve at a time
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=100_000), env = "ROOK_MULTIHOME_MAX_CONNECTIONS")]
     max_connections: u32,
@@ -70,12 +80,20 @@ impl ServeArgs {
             listen,
             admin_listen,
             cert_dir,
+            tls_mode,
+            names,
+            lifetimes,
             max_connections,
             drain_delay,
             drain_deadline,
             threads: _,
         } = self;
         let offline = !manifests.is_empty();
+        anyhow::ensure!(
+            !offline || tls_mode == TlsMode::Files,
+            "--tls-mode=self-managed needs a cluster, and --manifests serves without one; leave one of the two out"
+        );
+        let lifetimes = lifetimes.lifetimes()?;
         let drain_delay = Duration::from_secs(drain_delay.unwrap_or(if offline { 0 } else { 5 }).into());
         let server = Server::bind(ServeSettings {
             listen,
@@ -87,25 +105,38 @@ impl ServeArgs {
         .await?;
         let (listen, admin) = server.addresses()?;
 
-        let (published, progress) = if offline {
+        let certificate = Arc::new(ServedCertificate::default());
+        let (published, progress, keeping) = if offline {
             let (world, report) = load_manifests(&manifests, settings)?;
             make_development_certificates(&cert_dir, listen.ip())?;
             print(&welcome(&report, listen, admin, &cert_dir))?;
-            (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()))
+            tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
+            (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()), None)
         } else {
             let world = World::new(Arc::new(Catalogue::built_in()?), settings.settings());
             let published = Arc::new(Published::new(world.snapshot()));
             let client = watch::connect().await.context(
                 "no Kubernetes cluster to watch; set KUBECONFIG, run in a pod, or serve from files with --manifests",
             )?;
-            (Arc::clone(&published), watch::start(&client, world, published))
+            let keeping = match tls_mode {
+                TlsMode::Files => {
+                    tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
+                    None
+                }
+                TlsMode::SelfManaged => {
+                    let cluster = Cluster::new(client.clone(), names.names());
+                    let keeper = Keeper::new(cluster, lifetimes, Arc::clone(&certificate));
+                    let keeping = keeper.keeping();
+                    tokio::spawn(keeper.run());
+                    Some(keeping)
+                }
+            };
+            (Arc::clone(&published), watch::start(&client, world, published), keeping)
         };
-        let certificate = Arc::new(ServedCertificate::default());
-        tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
 
         tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
         let phases = Phases::new();
-        let parts = Parts { published, progress, certificate, dropped_log_lines };
+        let parts = Parts { published, progress, certificate, keeping, dropped_log_lines };
         tokio::select! {
             served = server.run(parts, &phases) => Ok(served?),
             signals = phases.follow_signals(drain_delay) => {

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 
 use super::Parts;
 use super::metrics::{Metrics, state_name};
 use super::phase::{Phase, PhaseWatch};
+use crate::tls::keeper::{KeepingState, Trusted};
 use crate::watch::{KindProgress, State as WatchState};
 
 /// The content type of the text that Prometheus reads.
@@ -38,6 +39,7 @@ pub(super) fn router(parts: Parts, metrics: Arc<Metrics>, phase: PhaseWatch) -> 
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
+        .route("/certificate", get(certificate))
         .with_state(Admin { parts, metrics, phase })
 }
 
@@ -64,6 +66,14 @@ async fn metrics_text(State(admin): State<Admin>) -> Response {
     }
 }
 
+/// What is served, without its key, for `certs status`.
+async fn certificate(State(admin): State<Admin>) -> Response {
+    match admin.parts.certificate.current() {
+        Some(served) => Json(served.report()).into_response(),
+        None => (StatusCode::NOT_FOUND, "no certificate is served\n").into_response(),
+    }
+}
+
 impl Admin {
     fn checks(&self, now: SystemTime) -> Vec<Check> {
         let phase = match self.phase.now() {
@@ -74,13 +84,14 @@ impl Admin {
         let phase =
             Check { name: "phase".to_owned(), holds: self.phase.now() == Phase::Serving, detail: phase.to_owned() };
         let watches = self.parts.progress.kinds().map(check_watch);
-        [phase, self.check_certificate(now)].into_iter().chain(watches).collect()
+        let trust = self.parts.keeping.as_ref().map(|keeping| check_trust(&keeping.state()));
+        [phase, self.check_certificate(now)].into_iter().chain(trust).chain(watches).collect()
     }
 
     fn check_certificate(&self, now: SystemTime) -> Check {
         let certificate = &self.parts.certificate;
         let complaint = certificate.complaint();
-        let left = certificate.current().map(|served| served.not_after.duration_since(now));
+        let left = certificate.expiry().map(|expiry| expiry.duration_since(now));
         let (holds, mut detail) = match left {
             Some(Ok(left)) => (true, format!("served, expires in {}", in_words(left))),
             Some(Err(_)) => (false, "the served certificate has expired".to_owned()),
@@ -91,6 +102,21 @@ impl Admin {
         }
         Check { name: "certificate".to_owned(), holds, detail }
     }
+}
+
+/// Whether the API server accepts what is served. Until it does, another replica answers better.
+fn check_trust(state: &KeepingState) -> Check {
+    let (holds, detail) = match state.trusted {
+        Trusted::Yes => (true, "trusted by every webhook configuration"),
+        Trusted::No => (false, "not trusted by every webhook configuration yet"),
+        Trusted::NoConfiguration => (false, "no webhook configuration calls this Service, so no reviews will come"),
+        Trusted::Unknown => (false, "the webhook configuration has not been seen yet"),
+    };
+    let mut detail = format!("{detail}; rotation: {}", state.stage.name());
+    if let Some(fault) = &state.fault {
+        detail = format!("{detail}; {fault}");
+    }
+    Check { name: "authority".to_owned(), holds, detail }
 }
 
 fn check_watch(kind: &KindProgress) -> Check {

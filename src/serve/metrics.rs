@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
+use crate::tls::keeper::{Keeping, Trusted};
+use crate::tls::rotation::Stage;
 use crate::watch::State;
 
 /// Everything that is counted.
@@ -33,6 +35,11 @@ pub(super) struct Metrics {
     watch_failures: Family<WatchLabels, Counter>,
     certificate_expiry: Gauge,
     certificates_refused: Counter,
+    certificates_issued: Counter,
+    ca_expiry: Gauge,
+    ca_rotation: Family<StageLabels, Gauge>,
+    ca_bundle_in_place: Gauge,
+    ca_bundle_writes: Counter,
     log_lines_dropped: Counter,
 }
 
@@ -90,6 +97,11 @@ struct ClusterLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StageLabels {
+    stage: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WatchLabels {
     resource: String,
 }
@@ -122,6 +134,11 @@ impl Metrics {
             watch_failures: Family::default(),
             certificate_expiry: Gauge::default(),
             certificates_refused: Counter::default(),
+            certificates_issued: Counter::default(),
+            ca_expiry: Gauge::default(),
+            ca_rotation: Family::default(),
+            ca_bundle_in_place: Gauge::default(),
+            ca_bundle_writes: Counter::default(),
             log_lines_dropped: Counter::default(),
         };
         metrics.register();
@@ -173,6 +190,23 @@ impl Metrics {
             "Certificates found unfit to serve",
             self.certificates_refused.clone(),
         );
+        registry.register(
+            "certificates_issued",
+            "Certificates signed for this replica by the replicas' own authority",
+            self.certificates_issued.clone(),
+        );
+        registry.register(
+            "ca_expiry_timestamp_seconds",
+            "When the replicas' own authority expires; 0 without one",
+            self.ca_expiry.clone(),
+        );
+        registry.register("ca_rotation", "1 for the stage that the rotation is in", self.ca_rotation.clone());
+        registry.register(
+            "ca_bundle_in_place",
+            "1 while every webhook configuration trusts what is served",
+            self.ca_bundle_in_place.clone(),
+        );
+        registry.register("ca_bundle_writes", "Writes of a caBundle", self.ca_bundle_writes.clone());
         registry.register(
             "log_lines_dropped",
             "Log lines dropped because they were not read in time",
@@ -241,13 +275,32 @@ impl Metrics {
             self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
             self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
         }
-        let expiry = parts.certificate.current().map(|served| served.not_after);
-        let expiry = expiry.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        self.certificate_expiry.set(expiry.map_or(0, |at| as_i64(at.as_secs())));
+        self.certificate_expiry.set(parts.certificate.expiry().map_or(0, unix_seconds));
+        if let Some(keeping) = &parts.keeping {
+            self.update_keeping(keeping);
+        }
         let dropped = u64::try_from(parts.dropped_log_lines.dropped_lines()).unwrap_or(u64::MAX);
         self.log_lines_dropped.inner().store(dropped, Ordering::Relaxed);
         self.certificates_refused.inner().store(parts.certificate.refused(), Ordering::Relaxed);
     }
+}
+
+impl Metrics {
+    fn update_keeping(&self, keeping: &Keeping) {
+        let state = keeping.state();
+        for stage in Stage::ALL {
+            let labels = StageLabels { stage: stage.name() };
+            self.ca_rotation.get_or_create(&labels).set(i64::from(stage == state.stage));
+        }
+        self.ca_expiry.set(state.authority_expiry.map_or(0, unix_seconds));
+        self.ca_bundle_in_place.set(i64::from(state.trusted == Trusted::Yes));
+        self.ca_bundle_writes.inner().store(keeping.bundle_writes(), Ordering::Relaxed);
+        self.certificates_issued.inner().store(keeping.issued(), Ordering::Relaxed);
+    }
+}
+
+fn unix_seconds(moment: SystemTime) -> i64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| as_i64(since.as_secs()))
 }
 
 /// The name of a watch's state, in metrics and readiness.

@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::tls::ServedCertificate;
+use crate::tls::keeper::Keeping;
 use crate::watch::Progress;
 use crate::world::Published;
 use listener::{Limits, Transport};
@@ -54,6 +55,8 @@ pub struct Parts {
     pub progress: Arc<Progress>,
     /// The certificate.
     pub certificate: Arc<ServedCertificate>,
+    /// How it is kept, where this process does that itself.
+    pub keeping: Option<Arc<Keeping>>,
     /// Log lines that were dropped because nobody read them in time.
     pub dropped_log_lines: ErrorCounter,
 }

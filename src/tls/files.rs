@@ -10,16 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustls::RootCertStore;
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
 use super::authority::Issued;
+use super::certificate::{Certificate, verify_chain};
 use super::served::{Served, ServedCertificate};
 
 /// The certificate of the authority, for clients.
@@ -174,7 +170,7 @@ impl Contents {
         let chain = certificates(&self.certificate).map_err(|fault| unfit(CERTIFICATE_FILE, fault))?;
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| unfit(KEY_FILE, "it holds no private key in PEM form".to_owned()))?;
-        let (not_before, not_after) = validity(&chain[0]).map_err(|fault| unfit(CERTIFICATE_FILE, fault))?;
+        let Certificate { not_before, not_after, .. } = chain[0];
         if now < not_before {
             return Err(unfit(CERTIFICATE_FILE, "it is not valid yet; look at the clock of this machine".to_owned()));
         }
@@ -182,54 +178,22 @@ impl Contents {
             let days = now.duration_since(not_after).unwrap_or_default().as_secs() / 86_400;
             return Err(unfit(CERTIFICATE_FILE, format!("it expired {days} days ago; renew it")));
         }
-        let provider = aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain.clone(), key, &provider)
+        let served = Served::new(&chain, key)
             .map_err(|error| unfit(KEY_FILE, format!("it does not belong to {CERTIFICATE_FILE} ({error})")))?;
         if let Some(ca) = &self.ca {
             let roots = certificates(ca).map_err(|fault| unfit(CA_FILE, fault))?;
-            verify_chain(&chain, roots, now).map_err(|error| {
+            verify_chain(&chain, &roots, now).map_err(|error| {
                 unfit(CERTIFICATE_FILE, format!("no client that trusts {CA_FILE} would accept it ({error})"))
             })?;
         }
-        Ok(Served { key: Arc::new(certified), not_after })
+        Ok(served)
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err("it holds no certificate in PEM form".to_owned()),
-        Err(error) => Err(format!("its PEM cannot be read ({error})")),
-    }
-}
-
-fn validity(certificate: &CertificateDer<'_>) -> Result<(SystemTime, SystemTime), String> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(certificate)
-        .map_err(|error| format!("it is no X.509 certificate ({error})"))?;
-    let time = |seconds: i64| SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-    let validity = certificate.validity();
-    Ok((time(validity.not_before.timestamp()), time(validity.not_after.timestamp())))
-}
-
-fn verify_chain(
-    chain: &[CertificateDer<'static>],
-    roots: Vec<CertificateDer<'static>>,
-    now: SystemTime,
-) -> Result<(), rustls::Error> {
-    // A certificate that is its own authority: verifiers take it where they trust it, but this one takes no authority's for a
-    // server's.
-    if roots.contains(&chain[0]) {
-        return Ok(());
-    }
-    let mut store = RootCertStore::empty();
-    for root in roots {
-        store.add(root)?;
-    }
-    let leaf = ParsedCertificate::try_from(&chain[0])?;
-    let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
-    verify_server_cert_signed_by_trust_anchor(&leaf, &store, &chain[1..], now, algorithms.all)
+/// The certificates of a file that has to have some.
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    let certificates = Certificate::all_in(pem)?;
+    if certificates.is_empty() { Err("it holds no certificate in PEM form".to_owned()) } else { Ok(certificates) }
 }
 
 #[cfg(test)]
@@ -251,7 +215,7 @@ mod tests {
         let now = SystemTime::now();
         issued(folder.path(), now);
         let served = load(folder.path(), now).unwrap();
-        assert!(served.not_after > now + DAY - Duration::from_mins(1));
+        assert!(served.certificate.not_after > now + DAY - Duration::from_mins(1));
         let late = load(folder.path(), now + 3 * DAY).unwrap_err().to_string();
         assert!(late.contains("expired 2 days ago"), "{late}");
         let early = load(folder.path(), now - DAY).unwrap_err().to_string();

@@ -1,13 +1,20 @@
-//! Certificates: made for development ([`authority`]), read from files and replaced while serving ([`files`]).
+//! Certificates: served ([`ServedCertificate`]), made ([`authority`]), read from files and replaced while serving ([`files`]), or
+//! kept by the replicas themselves: [`rotation`] says what to do next, [`stored`] is where all replicas find it, [`cluster`]
+//! reads and writes Kubernetes, [`keeper`] does it.
 //!
-//! This program keeps the private key of a certificate in memory and in the file it came from, nowhere else: it is never
-//! logged, and never part of an error. TLS 1.2 and 1.3 by aws-lc-rs.
+//! A private key is in memory and in the file or Secret it came from, nowhere else: it is never logged, and never part of an
+//! error. TLS 1.2 and 1.3 by aws-lc-rs.
 
 pub mod authority;
+pub mod certificate;
+pub mod cluster;
 pub mod files;
+pub mod keeper;
+pub mod rotation;
 mod served;
+pub mod stored;
 
-pub use served::{Served, ServedCertificate};
+pub use served::{Served, ServedCertificate, ServedReport};
 
 use std::sync::Arc;
 

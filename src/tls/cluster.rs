@@ -1,0 +1,340 @@
+//! The Kubernetes half of self-managed certificates: the Secret with the authorities, the `caBundle` of the webhook
+//! configurations, and what replicas say that they serve.
+//!
+//! Of a webhook configuration nothing but `caBundle` is ever written, and only in entries that call our Service: GitOps tools
+//! and managed control planes have their own opinion of the rest. The Secret is only written over the version that was read.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, pin_mut};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{GetParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::Request;
+use kube::runtime::watcher::watch_object;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::certificate::Certificate;
+use super::rotation::{Authorities, Stored, Trust};
+use super::served::ServedReport;
+use super::stored::{self, Data};
+use crate::watch::with_causes;
+
+/// The field manager that owns `caBundle`.
+const FIELD_MANAGER: &str = "rook-multihome-certificates";
+/// Where replicas say on their admin port what they serve.
+pub const REPORT_PATH: &str = "certificate";
+/// The first pause after a watch has failed; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the objects are called.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The namespace of Service and Secret.
+    pub namespace: String,
+    /// The Service by which the API server calls.
+    pub service: String,
+    /// The Secret with the authorities.
+    pub secret: String,
+    /// The webhook configurations that call the Service.
+    pub configurations: Vec<String>,
+}
+
+/// Access to those objects.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    names: Names,
+}
+
+/// The objects as last seen.
+#[derive(Clone, Default)]
+pub struct View {
+    secret: Seen<Secret>,
+    configurations: Vec<Seen<MutatingWebhookConfiguration>>,
+    /// What went wrong when looking last, until it goes right again.
+    pub fault: Option<String>,
+}
+
+/// One object as last seen.
+#[derive(Clone, Default)]
+enum Seen<K> {
+    /// Nobody has looked yet.
+    #[default]
+    Never,
+    /// There is none.
+    Absent,
+    /// There it is.
+    Present(Box<K>),
+}
+
+/// Something that cannot be written.
+#[derive(Debug)]
+pub enum WriteFault {
+    /// Somebody else was first; what they wrote will be seen.
+    Conflict,
+    /// Anything else, as a sentence.
+    Failed(String),
+}
+
+/// A replica, and what it says about the certificate that it serves.
+pub type Replica = (String, Result<ServedReport, String>);
+
+impl Names {
+    /// The name that the API server expects in the certificate.
+    #[must_use]
+    pub fn dns_name(&self) -> String {
+        format!("{}.{}.svc", self.service, self.namespace)
+    }
+
+    /// Whether an entry of a webhook configuration calls our Service.
+    fn is_called_by(&self, webhook: &MutatingWebhook) -> bool {
+        let service = webhook.client_config.service.as_ref();
+        service.is_some_and(|service| service.name == self.service && service.namespace == self.namespace)
+    }
+}
+
+impl Cluster {
+    /// Access by `client`.
+    #[must_use]
+    pub fn new(client: Client, names: Names) -> Self {
+        Self { client, names }
+    }
+
+    /// What the objects are called.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.names.namespace)
+    }
+
+    fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
+        Api::all(self.client.clone())
+    }
+
+    /// Watches the objects for as long as anybody looks at the view.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<View> {
+        let names = &self.names;
+        let view = View { configurations: vec![Seen::Never; names.configurations.len()], ..View::default() };
+        let (sender, receiver) = watch::channel(view);
+        tokio::spawn(follow(self.secrets(), names.secret.clone(), sender.clone(), |view, secret| {
+            view.secret = secret;
+        }));
+        for (index, name) in names.configurations.iter().enumerate() {
+            tokio::spawn(follow(self.configurations(), name.clone(), sender.clone(), move |view, configuration| {
+                view.configurations[index] = configuration;
+            }));
+        }
+        receiver
+    }
+
+    /// Looks at the objects once.
+    ///
+    /// # Errors
+    /// Which of them cannot be read, and why.
+    pub async fn look(&self) -> Result<View, String> {
+        let Names { namespace, secret, configurations, .. } = &self.names;
+        let mut view = View::default();
+        let fault = |what: String| move |error: kube::Error| format!("cannot read {what}: {}", failure(&error));
+        let found = self.secrets().get_opt(secret).await;
+        view.secret = Seen::of(found.map_err(fault(format!("Secret {namespace}/{secret}")))?);
+        for name in configurations {
+            let found = self.configurations().get_opt(name).await;
+            view.configurations.push(Seen::of(found.map_err(fault(format!("MutatingWebhookConfiguration {name}")))?));
+        }
+        Ok(view)
+    }
+
+    /// Stores the authorities in place of what `view` has seen.
+    ///
+    /// # Errors
+    /// Where somebody else has written since, or the API server refuses.
+    pub async fn store(&self, view: &mut View, authorities: &Authorities) -> Result<(), WriteFault> {
+        let name = &self.names.secret;
+        let known = view.secret.get();
+        let new = || Secret {
+            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        };
+        let mut secret = known.cloned().unwrap_or_else(new);
+        let mut data = plain(&secret);
+        stored::write(authorities, &mut data);
+        secret.data = Some(data.into_iter().map(|(key, value)| (key, ByteString(value))).collect());
+        secret.metadata.managed_fields = None;
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let written = if known.is_some() {
+            self.secrets().replace(name, &parameters, &secret).await
+        } else {
+            self.secrets().create(&parameters, &secret).await
+        };
+        view.secret = Seen::of(Some(written.map_err(|error| WriteFault::of(&error, "the Secret", name))?));
+        Ok(())
+    }
+
+    /// Writes `bundle` into every entry that calls us and has another one. Returns the names of the configurations written.
+    ///
+    /// # Errors
+    /// Where the API server refuses.
+    pub async fn write_bundle(&self, view: &View, bundle: &Authorities) -> Result<Vec<String>, WriteFault> {
+        let pem: String = bundle.bundle().map(Certificate::pem).collect();
+        let mut written = Vec::new();
+        for configuration in view.configurations.iter().filter_map(Seen::get) {
+            let entries: Vec<&MutatingWebhook> = self.entries(configuration).collect();
+            let is_other = |entry: &&MutatingWebhook| !Trust::Bundles(vec![trusted(entry)]).is_exactly(bundle);
+            if !entries.iter().any(is_other) {
+                continue;
+            }
+            let name = configuration.name_any();
+            let ca_bundle = ByteString(pem.clone().into_bytes());
+            let entry =
+                |entry: &MutatingWebhook| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
+            // With its uid, so that a configuration deleted in this moment is not made again.
+            let patch = json!({
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "MutatingWebhookConfiguration",
+                "metadata": { "name": name, "uid": configuration.metadata.uid },
+                "webhooks": entries.into_iter().map(entry).collect::<Vec<_>>(),
+            });
+            let parameters = PatchParams::apply(FIELD_MANAGER).force();
+            let patched = self.configurations().patch(&name, &parameters, &Patch::Apply(&patch)).await;
+            patched.map_err(|error| WriteFault::of(&error, "the caBundle of MutatingWebhookConfiguration", &name))?;
+            written.push(name);
+        }
+        Ok(written)
+    }
+
+    /// What the webhook configurations trust.
+    #[must_use]
+    pub fn trust(&self, view: &View) -> Trust {
+        let mut bundles = Vec::new();
+        for configuration in &view.configurations {
+            match configuration {
+                Seen::Never => return Trust::Unknown,
+                Seen::Absent => return Trust::Absent,
+                Seen::Present(configuration) => bundles.extend(self.entries(configuration).map(trusted)),
+            }
+        }
+        if bundles.is_empty() { Trust::Absent } else { Trust::Bundles(bundles) }
+    }
+
+    /// Asks every replica what it serves, through the API server.
+    ///
+    /// # Errors
+    /// Where the replicas cannot be listed.
+    pub async fn replicas(&self, selector: &str, port: u16) -> Result<Vec<Replica>, String> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.names.namespace);
+        let listed = pods.list(&ListParams::default().labels(selector)).await;
+        let listed = listed.map_err(|error| failure(&error))?;
+        let mut replicas = Vec::new();
+        for name in listed.items.iter().map(ResourceExt::name_any) {
+            let path = format!("/api/v1/namespaces/{}/pods/{name}:{port}/proxy", self.names.namespace);
+            let answer = match Request::new(path).get(REPORT_PATH, &GetParams::default()) {
+                Ok(request) => self.client.request(request).await.map_err(|error| failure(&error)),
+                Err(error) => Err(error.to_string()),
+            };
+            replicas.push((name, answer));
+        }
+        Ok(replicas)
+    }
+
+    fn entries<'w>(
+        &'w self,
+        configuration: &'w MutatingWebhookConfiguration,
+    ) -> impl Iterator<Item = &'w MutatingWebhook> {
+        configuration.webhooks.iter().flatten().filter(|webhook| self.names.is_called_by(webhook))
+    }
+}
+
+impl View {
+    /// What is stored; nothing where nobody has looked yet.
+    #[must_use]
+    pub fn stored(&self) -> Option<Stored> {
+        match &self.secret {
+            Seen::Never => None,
+            Seen::Absent => Some(Stored::Absent),
+            Seen::Present(secret) => Some(stored::read(&plain(secret))),
+        }
+    }
+}
+
+impl<K> Seen<K> {
+    fn of(object: Option<K>) -> Self {
+        object.map_or(Self::Absent, |object| Self::Present(Box::new(object)))
+    }
+
+    fn get(&self) -> Option<&K> {
+        match self {
+            Self::Present(object) => Some(object),
+            Self::Never | Self::Absent => None,
+        }
+    }
+}
+
+impl WriteFault {
+    fn of(error: &kube::Error, what: &str, name: &str) -> Self {
+        match error {
+            kube::Error::Api(status) if status.code == 409 => Self::Conflict,
+            error => Self::Failed(format!("cannot write {what} {name}: {}", failure(error))),
+        }
+    }
+}
+
+/// Watches one object for as long as anybody looks at the view.
+async fn follow<K>(api: Api<K>, name: String, view: watch::Sender<View>, put: impl Fn(&mut View, Seen<K>) + Send)
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let objects = watch_object(api, &name);
+    pin_mut!(objects);
+    let mut pause = FIRST_PAUSE;
+    while let Some(object) = objects.next().await {
+        match object {
+            Ok(object) => {
+                pause = FIRST_PAUSE;
+                view.send_modify(|view| {
+                    put(view, Seen::of(object));
+                    view.fault = None;
+                });
+            }
+            Err(error) => {
+                let error = format!("watching {name} failed: {}", with_causes(&error));
+                view.send_if_modified(|view| view.fault.replace(error.clone()).as_ref() != Some(&error));
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        if view.is_closed() {
+            return;
+        }
+    }
+}
+
+/// The data of a Secret, without its base64.
+fn plain(secret: &Secret) -> Data {
+    secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
+}
+
+/// What an entry of a webhook configuration trusts; nothing where that cannot be read.
+fn trusted(webhook: &MutatingWebhook) -> Vec<Certificate> {
+    let bundle = webhook.client_config.ca_bundle.as_ref();
+    bundle.and_then(|bundle| Certificate::all_in(&bundle.0).ok()).unwrap_or_default()
+}
+
+/// Why the API server did not do it: in its own words, where it has any.
+fn failure(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => with_causes(error),
+    }
+}
