@@ -216,9 +216,9 @@ impl Keeper {
                 // More than one write a minute: somebody writes something else there, and will go on.
                 let is_struggle = self.bundle_pause.was_within(STRUGGLE);
                 if is_struggle {
-                    self.bundle_pause.grow()
+                    self.bundle_pause.grow();
                 } else {
-                    self.bundle_pause.begin()
+                    self.bundle_pause.begin();
                 }
                 for configuration in written {
                     self.keeping.bundle_writes.fetch_add(1, Ordering::Relaxed);
