@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use rook_multihome::admit::{decide, patch};
 use rook_multihome::storage::{Catalogue, Treatment};
 use rook_multihome::wire::{self, Review};
-use rook_multihome::world::{Concern, Snapshot};
+use rook_multihome::world::{Concern, Mode, Snapshot};
 use serde_json::Value;
 
 use support::fixtures::{Fixture, all, pretty, readable};
@@ -73,14 +73,17 @@ fn the_server_answers_as_the_library_does() {
         support::expect_file(&fixture.expected(), &pretty(&readable(&answer, &fixture.object())));
         let event = server.wait_for_log("review");
         assert_eq!(event["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+        let mode = answer["response"]["auditAnnotations"]["mode"].as_str().unwrap_or("enforce");
+        assert_eq!(event["mode"], mode, "{}", fixture.name());
         assert!(event.get("object").is_none(), "logs hold keys, never objects");
     }
 }
 
-/// Every role of the catalogue, every provider and every reason is met by some fixture.
+/// Every role of the catalogue, every provider, every mode and every reason is met by some fixture.
 #[test]
 fn nothing_is_left_out() {
     let (mut roles, mut reasons, mut providers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut modes = BTreeSet::new();
     for fixture in all() {
         let snapshot = fixture.snapshot();
         let review = fixture.compact_review();
@@ -89,6 +92,7 @@ fn nothing_is_left_out() {
         let decision = decide(&snapshot, &admission);
         roles.extend(decision.recognised.as_ref().map(|found| found.role.name.to_string()));
         reasons.extend(decision.reason().map(rook_multihome::admit::Reason::name));
+        modes.insert(decision.mode.mode);
         providers.extend(decision.provider.as_ref().map(|provider| provider.provider.name()));
     }
     let catalogue = Catalogue::built_in().unwrap();
@@ -107,6 +111,7 @@ fn nothing_is_left_out() {
         "mirror-pod",
         "no-cluster",
         "not-storage",
+        "mode-off",
         "never-touch",
         "no-network-for-role",
         "provider-none",
@@ -123,5 +128,6 @@ fn nothing_is_left_out() {
     for reason in &reasons {
         assert!(documented.contains(&format!("\n| `{reason}` | ")), "docs/decisions.md does not describe {reason}");
     }
+    assert_eq!(modes, BTreeSet::from(Mode::ALL));
     assert_eq!(providers, BTreeSet::from(["none", "host", "multus"]));
 }

@@ -77,6 +77,42 @@ fn explain_speaks_to_machines_too() {
 }
 
 #[test]
+fn audit_mode_says_what_would_be_done() {
+    let pods = "examples/ceph-multus/pods.yaml";
+    let mut explain = program();
+    explain.args(["explain", "--mode", "audit", "--manifests", MULTUS, pods]);
+    let text = stdout(&mut explain);
+    assert!(text.contains("Pod rook-ceph/rook-ceph-osd-1-6b8f7d9c4-m8k2z would get rook-ceph/public-net"), "{text}");
+    assert!(text.contains("\n  mode      audit: what follows is said, and not done (the setting mode)\n"), "{text}");
+    assert!(!text.contains(" gets "), "{text}");
+    let pods: Value = serde_json::from_str(&stdout(explain.args(["--output", "json"]))).unwrap();
+    let osd = &pods[1];
+    assert_eq!((&osd["mode"], &osd["allowed"], &osd["patch"]), (&json!("audit"), &json!(true), &json!([])));
+    assert_eq!(osd["networks"], json!(["rook-ceph/public-net", "rook-ceph/cluster-net"]));
+
+    let fixture = support::fixtures::named("audit-denied");
+    let mut review = program();
+    review.args(["review", "--output", "patch", "--manifests"]).arg(fixture.world()).args(&fixture.flags);
+    let (code, out, err) = run(&mut review, &fixture.review);
+    assert_eq!((code, out.trim()), (Some(0), "[]"));
+    assert!(err.contains("in audit mode for CephCluster rook-ceph/my-cluster: pod rook-ceph-osd- would be"), "{err}");
+    assert!(!err.contains("refuses"), "{err}");
+}
+
+#[test]
+fn a_mode_can_be_off() {
+    let fixture = support::fixtures::named("mode-off");
+    let mut explain = program();
+    explain.arg("explain").arg("--manifests").arg(fixture.world());
+    let (code, out, err) = run(&mut explain, &fixture.review);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains(" is left as it is (mode-off)\n"), "{out}");
+    let mode =
+        "mode      off: nothing is done (the annotation multihome.rook.io/mode of CephCluster rook-ceph/my-cluster)";
+    assert!(out.contains(mode), "{out}");
+}
+
+#[test]
 fn review_takes_workloads_and_prints_what_is_asked_for() {
     let toolbox = "
 apiVersion: apps/v1
@@ -169,6 +205,7 @@ fn bad_input_is_told_what_where_and_what_to_do() {
             2,
             &["\"missing\" is not one of", "missing-attachment"],
         ),
+        (&["review", "--manifests", MULTUS, "--mode", "on"], "", 2, &["\"on\" is not one of enforce, audit, off"]),
         (&["serve", "--listen", "localhost"], "", 2, &["invalid value 'localhost'", "such as 127.0.0.1:8443"]),
         (&["serve", "--manifests", MULTUS, "--max-connections", "0"], "", 2, &["1..=100000"]),
         (&["certs", "make"], "", 2, &["--name <NAME>"]),
@@ -246,7 +283,7 @@ fn help_reads_well() {
         }
     }
     let serve = stdout(program().args(["serve", "--help"]));
-    for flag in ["--manifests", "--listen", "--admin-listen", "--cert-dir", "--outcome", "--drain-delay"] {
+    for flag in ["--manifests", "--listen", "--admin-listen", "--cert-dir", "--mode", "--outcome", "--drain-delay"] {
         assert!(serve.contains(flag), "{flag}");
         let variable = format!("ROOK_MULTIHOME_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
         assert!(serve.contains(&variable), "{variable}");

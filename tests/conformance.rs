@@ -137,7 +137,7 @@ fn host_or_not() {
         (true, "host", false, "invalid-spec"), // TestValidateNetworkSpec
     ] {
         let network = json!({"provider": provider, "hostNetwork": host_network, "selectors": {"public": "p"}});
-        let settings = rook_multihome::world::Settings { enforce_host_network: enforce, outcomes: Vec::new() };
+        let settings = rook_multihome::world::Settings { enforce_host_network: enforce, ..Default::default() };
         assert_eq!(pods::networks(&network, &mirror, settings), expected, "{network} enforce={enforce}");
     }
 }

@@ -1,13 +1,14 @@
 //! What holds for every pod and every cluster, tried with many odd ones.
 //!
 //! Decisions are total and idempotent; every patch applies, and touches nothing but the networks annotation, `hostNetwork` and
-//! `dnsPolicy`; merging keeps every element and every field that was there.
+//! `dnsPolicy`; merging keeps every element and every field that was there. Where the mode is not to enforce, nothing is
+//! changed and nothing refused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -17,18 +18,22 @@ use rook_multihome::network::NETWORKS_ANNOTATION;
 use rook_multihome::network::selection::read_annotation;
 use rook_multihome::storage::Catalogue;
 use rook_multihome::wire::{self, Review};
-use rook_multihome::world::{Entry, ObjectKind, Settings, Snapshot, World};
+use rook_multihome::world::{Concern, Entry, Mode, ObjectKind, Outcome, OutcomeRule, Settings, Snapshot, World};
 use serde_json::{Map, Value, json};
 
 const NAMESPACE: &str = "rook-ceph";
 
-/// The whole way of a review; the patched object where there was a patch.
-fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
-    let review = json!({
+fn review(object: &Value) -> String {
+    json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {"uid": "u", "operation": "CREATE", "namespace": NAMESPACE, "kind": {"group": "", "kind": "Pod"}, "object": object},
     })
-    .to_string();
+    .to_string()
+}
+
+/// The whole way of a review; the patched object where there was a patch.
+fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
+    let review = review(object);
     let request = Review::read(review.as_bytes()).expect("objects here are shaped like pods");
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
@@ -45,10 +50,23 @@ fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
     Some(patched)
 }
 
+/// What was decided, without its mode, and the response.
+fn decided(snapshot: &Snapshot, object: &Value) -> (String, Value) {
+    let review = review(object);
+    let request = Review::read(review.as_bytes()).expect("objects here are shaped like pods");
+    let admission = request.admission();
+    let decision = decide(snapshot, &admission);
+    let answer: Value =
+        serde_json::from_slice(&wire::answer_json(&wire::answer(request.uid(), &decision, admission.pod))).unwrap();
+    let shown = format!("{:?} {:?} {:?}", decision.wanted, decision.verdict, decision.outcome);
+    (shown, answer["response"].clone())
+}
+
 fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -> Snapshot {
-    let catalogue = Arc::new(Catalogue::built_in().unwrap());
-    let mut world = World::new(Arc::clone(&catalogue), settings);
-    for kind in ObjectKind::all(&catalogue) {
+    static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::built_in().unwrap()));
+    let catalogue = &*CATALOGUE;
+    let mut world = World::new(Arc::clone(catalogue), settings);
+    for kind in ObjectKind::all(catalogue) {
         let objects: Vec<Value> = match &kind {
             ObjectKind::Cluster(..) => {
                 vec![json!({"metadata": {"namespace": NAMESPACE, "name": "c"}, "spec": {"network": network}})]
@@ -61,7 +79,7 @@ fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -
                 .collect(),
             ObjectKind::Override(_) => Vec::new(),
         };
-        let entries: Vec<_> = objects.iter().map(|object| Entry::read(&kind, object, &catalogue).unwrap()).collect();
+        let entries: Vec<_> = objects.iter().map(|object| Entry::read(&kind, object, catalogue).unwrap()).collect();
         world.replace_all(&kind, entries);
     }
     world.snapshot()
@@ -205,7 +223,7 @@ proptest! {
 
     #[test]
     fn decisions_are_total_idempotent_and_touch_only_what_is_theirs(pod in pod(), network in network(), enforce in any::<bool>()) {
-        let settings = Settings { enforce_host_network: enforce, outcomes: Vec::new() };
+        let settings = Settings { enforce_host_network: enforce, ..Settings::default() };
         let snapshot = snapshot(&network, &ATTACHMENTS, settings);
         if let Some(patched) = answer(&snapshot, &pod) {
             prop_assert_eq!(rest(&patched), rest(&pod));
@@ -216,6 +234,25 @@ proptest! {
             }
             prop_assert_eq!(answer(&snapshot, &patched), None, "a second decision changes nothing");
         }
+    }
+
+    #[test]
+    fn audit_decides_as_ever_and_does_nothing_and_off_says_nothing(pod in pod(), network in network(), outcome in prop::sample::select(vec![Outcome::Leave, Outcome::Warn, Outcome::Deny])) {
+        let outcomes: Vec<OutcomeRule> = Concern::ALL.into_iter().map(|concern| OutcomeRule { concern, outcome }).collect();
+        let under = |mode| {
+            let settings = Settings { mode, outcomes: outcomes.clone(), ..Settings::default() };
+            decided(&snapshot(&network, &ATTACHMENTS, settings), &pod)
+        };
+        let [(enforced, done), (audited, said), (_, silent)] = Mode::ALL.map(under);
+        prop_assert_eq!(enforced, audited);
+        for response in [&said, &silent] {
+            prop_assert_eq!(&response["allowed"], true);
+            prop_assert!(response.get("patch").is_none() && response.get("status").is_none(), "{}", response);
+        }
+        let something_done = done["allowed"] == false || done.get("patch").is_some();
+        let would_have = said["warnings"][0].as_str().is_some_and(|warning| warning.contains("in audit mode"));
+        prop_assert_eq!(something_done, would_have, "what is not done is said: {}", said);
+        prop_assert!(silent.get("warnings").is_none(), "{}", silent);
     }
 
     #[test]

@@ -35,6 +35,7 @@ fn one_connection_carries_many_reviews() {
     assert!((server.metric("rook_multihome_connections_open") - 1.0).abs() < 0.1);
     let osds = r#"rook_multihome_reviews_total{outcome="attached",role="ceph/osd",reason=""}"#;
     assert!((server.metric(osds) - 50.0).abs() < 0.1);
+    assert!((server.metric(r#"rook_multihome_reviews_total{mode="enforce"}"#) - 100.0).abs() < 0.1);
     drop(client);
     wait_for("the end of the connection", || server.metric(r#"rook_multihome_connections_total{end="closed"}"#) > 0.5);
 }

@@ -23,13 +23,14 @@ enum Mood {
     Gone = 3,
 }
 
-/// A stand-in for the API server, with one CephCluster and its two networks.
+/// A stand-in for the API server, with one CephCluster, whose annotations can be chosen, and its two networks.
 #[derive(Clone)]
 struct FakeApi {
     address: SocketAddr,
     mood: Arc<AtomicU8>,
-    /// Connections of watches, which are cut when the mood changes.
-    watches: Arc<Mutex<Vec<TcpStream>>>,
+    annotations: Arc<Mutex<Value>>,
+    /// Connections of watches by their request lines; they are cut when the mood changes.
+    watches: Arc<Mutex<Vec<(String, TcpStream)>>>,
 }
 
 impl FakeApi {
@@ -38,6 +39,7 @@ impl FakeApi {
         let api = Self {
             address: listener.local_addr().unwrap(),
             mood: Arc::new(AtomicU8::new(mood as u8)),
+            annotations: Arc::default(),
             watches: Arc::default(),
         };
         let serving = api.clone();
@@ -52,9 +54,30 @@ impl FakeApi {
 
     fn turn(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
-        for watch in self.watches.lock().unwrap().drain(..) {
+        for (_, watch) in self.watches.lock().unwrap().drain(..) {
             _ = watch.shutdown(std::net::Shutdown::Both);
         }
+    }
+
+    /// Changes the cluster's annotations, and tells those who watch it.
+    fn annotate(&self, annotations: Value) {
+        *self.annotations.lock().unwrap() = annotations;
+        let event = json!({"type": "MODIFIED", "object": self.cluster()});
+        for (target, watch) in self.watches.lock().unwrap().iter_mut() {
+            if target.contains("/cephclusters") {
+                watch.write_all(format!("{event}\n").as_bytes()).unwrap();
+            }
+        }
+    }
+
+    fn cluster(&self) -> Value {
+        let network = json!({"provider": "multus", "selectors": {"public": "public-net", "cluster": "cluster-net"}});
+        let annotations = self.annotations.lock().unwrap().clone();
+        json!({
+            "apiVersion": "ceph.rook.io/v1", "kind": "CephCluster",
+            "metadata": {"namespace": "rook-ceph", "name": "my-cluster", "resourceVersion": "1", "annotations": annotations},
+            "spec": {"network": network},
+        })
     }
 
     fn answer(&self, mut stream: TcpStream) {
@@ -72,31 +95,31 @@ impl FakeApi {
         };
         if code == 200 && is_watch {
             _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
-            self.watches.lock().unwrap().push(stream);
+            self.watches.lock().unwrap().push((target, stream));
             return;
         }
-        let body = if code == 200 { list(&target) } else { failure(code) };
+        let body = if code == 200 { self.list(&target) } else { failure(code) };
         let head = "content-type: application/json\r\nconnection: close";
         _ = write!(stream, "HTTP/1.1 {code} X\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    }
+
+    fn list(&self, target: &str) -> String {
+        let items: Vec<Value> = if target.contains("/cephclusters") {
+            vec![self.cluster()]
+        } else if target.contains("/network-attachment-definitions") {
+            let definition =
+                |name| json!({"metadata": {"namespace": "rook-ceph", "name": name}, "spec": {"config": ""}});
+            vec![definition("public-net"), definition("cluster-net")]
+        } else {
+            Vec::new()
+        };
+        json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}).to_string()
     }
 }
 
 fn failure(code: u16) -> String {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "X", "message": "no"})
         .to_string()
-}
-
-fn list(target: &str) -> String {
-    let items: Vec<Value> = if target.contains("/cephclusters") {
-        let network = json!({"provider": "multus", "selectors": {"public": "public-net", "cluster": "cluster-net"}});
-        vec![json!({"metadata": {"namespace": "rook-ceph", "name": "my-cluster"}, "spec": {"network": network}})]
-    } else if target.contains("/network-attachment-definitions") {
-        let definition = |name| json!({"metadata": {"namespace": "rook-ceph", "name": name}, "spec": {"config": ""}});
-        vec![definition("public-net"), definition("cluster-net")]
-    } else {
-        Vec::new()
-    };
-    json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}).to_string()
 }
 
 fn start(api: &FakeApi, folder: &std::path::Path) -> Running {
@@ -163,4 +186,23 @@ fn what_was_never_known_is_not_called_ready() {
     api.turn(Mood::Fine);
     server.wait_until_ready();
     assert_eq!(networks(&server), BOTH);
+}
+
+#[test]
+fn a_cluster_changes_its_mode_by_annotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(Mood::Fine);
+    let foreign = "kubectl.kubernetes.io/last-applied-configuration";
+    api.annotate(json!({"multihome.rook.io/mode": "audit", foreign: "{}"}));
+    let server = start(&api, folder.path());
+    server.wait_until_ready();
+    let response = || server.client().review(&named("osd-multus").compact_review())["response"].clone();
+    assert_eq!(response()["auditAnnotations"]["mode"], "audit", "the list says so");
+    assert!(response().get("patch").is_none());
+    wait_for("the watch", || api.watches.lock().unwrap().iter().any(|(target, _)| target.contains("/cephclusters")));
+    api.annotate(json!({"multihome.rook.io/mode": "off"}));
+    wait_for("the event", || response()["auditAnnotations"]["reason"] == "mode-off");
+    api.annotate(json!({foreign: "{}"}));
+    wait_for("the next event", || response().get("patch").is_some());
+    assert!(server.metric(r#"rook_multihome_reviews_total{mode="audit",outcome="attached"}"#) > 1.5);
 }

@@ -4,14 +4,15 @@
 //! [`Reason`] as the error, so the order of the rules is the order of the lines.
 
 use super::decision::{
-    Decision, EffectiveProvider, ProviderSource, Reason, Recognised, Verdict, Wanted, WantedStep, to_add,
+    Decision, EffectiveMode, EffectiveProvider, ModeSource, ProviderSource, Reason, Recognised, Verdict, Wanted,
+    WantedStep, to_add,
 };
 use super::pod::{Admission, PodView};
 use super::{INJECT_ANNOTATION, INJECT_DISABLED};
 use crate::network::selection::{interface_names, read_annotation, write_annotation};
 use crate::network::{NETWORKS_ANNOTATION, NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use crate::storage::{Role, System, Treatment};
-use crate::world::{AttachmentState, Cluster, Outcome, Snapshot};
+use crate::world::{AttachmentState, Cluster, Mode, Outcome, Snapshot};
 
 /// The annotation that the kubelet puts on the mirror of a static pod.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -19,15 +20,16 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 /// Decides what to do with one admission.
 #[must_use]
 pub fn decide<'s>(snapshot: &'s Snapshot, admission: &Admission<'_>) -> Decision<'s> {
-    let mut deciding = Deciding { snapshot, recognised: None, cluster: None, provider: None, wanted: Vec::new() };
+    let mode = EffectiveMode { mode: snapshot.settings().mode, source: ModeSource::Setting };
+    let mut deciding = Deciding { snapshot, recognised: None, cluster: None, mode, provider: None, wanted: Vec::new() };
     let verdict = deciding.verdict(admission).unwrap_or_else(Verdict::Leave);
     let concern = match &verdict {
         Verdict::Leave(reason) => reason.concern(),
         Verdict::Attach { .. } | Verdict::UseHostNetwork => None,
     };
     let outcome = concern.map_or(Outcome::Leave, |concern| snapshot.settings().outcome(concern));
-    let Deciding { snapshot: _, recognised, cluster, provider, wanted } = deciding;
-    Decision { recognised, cluster, provider, wanted, verdict, outcome }
+    let Deciding { snapshot: _, recognised, cluster, mode, provider, wanted } = deciding;
+    Decision { recognised, cluster, mode, provider, wanted, verdict, outcome }
 }
 
 /// What has been found so far, kept for the explanation.
@@ -35,6 +37,8 @@ struct Deciding<'s> {
     snapshot: &'s Snapshot,
     recognised: Option<Recognised<'s>>,
     cluster: Option<&'s Cluster>,
+    /// The setting, until it is known whose pod it is.
+    mode: EffectiveMode<'s>,
     provider: Option<EffectiveProvider>,
     wanted: Vec<Wanted<'s>>,
 }
@@ -83,33 +87,55 @@ impl<'s> Deciding<'s> {
                 return self.only_one(system, role, clusters);
             }
         }
-        if let Some((system, _)) = here.iter().find(|(system, _)| system.is_marked(pod)) {
-            return Err(Reason::UnknownRole(system));
+        if let Some((system, clusters)) = here.iter().find(|(system, _)| system.is_marked(pod)) {
+            self.belongs_to(clusters);
+            return Err(self.unless_off(Reason::UnknownRole(system)));
         }
         let elsewhere = snapshot.systems().iter().find_map(|system| self.recognise(system, pod));
         Err(match elsewhere.map(|role| &role.treatment) {
-            Some(Treatment::Networks(_)) => Reason::UnknownCluster,
+            Some(Treatment::Networks(_)) => self.unless_off(Reason::UnknownCluster),
             _ if here.is_empty() => Reason::NoCluster,
             _ => Reason::NotStorage,
         })
     }
 
-    /// The owner of a pod with a role, where the namespace has one cluster of its system. What must never be touched, and what
-    /// gets nothing from any cluster, is settled before it matters how many there are.
+    /// Notes to which of `clusters` a pod belongs, and the mode that goes with that. A pod that may be of several has the
+    /// mildest of their modes: more may not be done to it than any of them asks for.
+    fn belongs_to(&mut self, clusters: &[&'s Cluster]) {
+        if let [cluster] = clusters {
+            self.cluster = Some(cluster);
+        }
+        let setting = self.mode;
+        let modes = clusters.iter().map(|cluster| match cluster.mode {
+            Some(mode) => EffectiveMode { mode, source: ModeSource::Cluster(cluster) },
+            None => setting,
+        });
+        self.mode = modes.max_by_key(|effective| effective.mode).unwrap_or(setting);
+    }
+
+    /// A reason that may have an outcome, but where the mode is off: nobody is warned or refused then.
+    fn unless_off(&self, reason: Reason<'s>) -> Reason<'s> {
+        match self.mode.mode {
+            Mode::Off => Reason::ModeOff,
+            Mode::Enforce | Mode::Audit => reason,
+        }
+    }
+
+    /// The owner of a pod with a role, where the namespace has one cluster of its system. What must never be touched is
+    /// settled before the mode, and what gets nothing from any cluster before it matters how many there are.
     fn only_one(
         &mut self,
         system: &'s System,
         role: &'s Role,
         clusters: &[&'s Cluster],
     ) -> Result<Owner<'s>, Reason<'s>> {
-        if let [cluster] = clusters {
-            self.cluster = Some(cluster);
-        }
-        match (&role.treatment, clusters) {
-            (Treatment::NeverTouch(why), _) => Err(Reason::NeverTouch(why)),
-            (_, [cluster]) => Ok(Owner { system, role, cluster }),
-            (Treatment::NoNetwork(why), _) => Err(Reason::NoNetworkForRole(why)),
-            (Treatment::Networks(_), clusters) => Err(Reason::AmbiguousCluster(clusters.to_vec())),
+        self.belongs_to(clusters);
+        match (&role.treatment, self.mode.mode, clusters) {
+            (Treatment::NeverTouch(why), _, _) => Err(Reason::NeverTouch(why)),
+            (_, Mode::Off, _) => Err(Reason::ModeOff),
+            (_, Mode::Enforce | Mode::Audit, [cluster]) => Ok(Owner { system, role, cluster }),
+            (Treatment::NoNetwork(why), _, _) => Err(Reason::NoNetworkForRole(why)),
+            (Treatment::Networks(_), _, clusters) => Err(Reason::AmbiguousCluster(clusters.to_vec())),
         }
     }
 

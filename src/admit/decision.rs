@@ -5,7 +5,7 @@ use std::fmt;
 use crate::network::attachment::AttachmentError;
 use crate::network::{AnnotationError, AttachmentRef, NetworkKey, NetworkSelection, Provider, SpecProblem, shorten};
 use crate::storage::{Role, System};
-use crate::world::{Cluster, Concern, Outcome};
+use crate::world::{Cluster, Concern, MODE_ANNOTATION, Mode, Outcome};
 
 /// What to do with one pod, and all that led to it. Borrows the snapshot that it was taken from.
 #[derive(Debug)]
@@ -14,13 +14,15 @@ pub struct Decision<'s> {
     pub recognised: Option<Recognised<'s>>,
     /// The cluster that owns the pod.
     pub cluster: Option<&'s Cluster>,
+    /// Whether what follows is done.
+    pub mode: EffectiveMode<'s>,
     /// How this pod's networks are attached, once that is settled.
     pub provider: Option<EffectiveProvider>,
     /// The networks that the pod's role needs, in the order in which they are attached.
     pub wanted: Vec<Wanted<'s>>,
     /// What follows.
     pub verdict: Verdict<'s>,
-    /// What is done about a pod that is left alone.
+    /// What is done about a pod that is left alone; like the verdict, in audit mode what would be done.
     pub outcome: Outcome,
 }
 
@@ -33,6 +35,24 @@ pub struct Recognised<'s> {
     pub role: &'s Role,
     /// The labels by which it was recognised.
     pub by: String,
+}
+
+/// The mode that applies to one pod, and who says so.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectiveMode<'s> {
+    /// The mode.
+    pub mode: Mode,
+    /// Who says so.
+    pub source: ModeSource<'s>,
+}
+
+/// Who says which mode applies.
+#[derive(Clone, Copy, Debug)]
+pub enum ModeSource<'s> {
+    /// The setting, for clusters that do not say so themselves and for pods whose cluster is not known.
+    Setting,
+    /// The annotation of a cluster.
+    Cluster(&'s Cluster),
 }
 
 /// The provider that applies to one pod, and who says so.
@@ -112,6 +132,8 @@ pub enum Reason<'s> {
     NotStorage,
     /// Of the storage system, but no role fits.
     UnknownRole(&'s System),
+    /// The mode is off.
+    ModeOff,
     /// A change would do harm.
     NeverTouch(&'s str),
     /// The role needs no storage network.
@@ -172,6 +194,7 @@ impl Reason<'_> {
             Self::MirrorPod => "mirror-pod",
             Self::NoCluster => "no-cluster",
             Self::NotStorage => "not-storage",
+            Self::ModeOff => "mode-off",
             Self::NeverTouch(_) => "never-touch",
             Self::NoNetworkForRole(_) => "no-network-for-role",
             Self::ProviderNone => "provider-none",
@@ -212,6 +235,7 @@ impl Reason<'_> {
             | Self::MirrorPod
             | Self::NoCluster
             | Self::NotStorage
+            | Self::ModeOff
             | Self::NeverTouch(_)
             | Self::NoNetworkForRole(_)
             | Self::ProviderNone
@@ -243,6 +267,7 @@ impl fmt::Display for Reason<'_> {
                 "it is marked as a pod of {}, but its role is not known; if it needs a storage network, annotate it by hand and report the role",
                 system.name
             ),
+            Self::ModeOff => f.write_str("the mode is off"),
             Self::NeverTouch(why) => write!(f, "pods of this role are never touched: {why}"),
             Self::NoNetworkForRole(why) => write!(f, "pods of this role need no storage network: {why}"),
             Self::AmbiguousCluster(clusters) => {
@@ -299,6 +324,15 @@ fn write_joined<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T], separa
     Ok(())
 }
 
+impl fmt::Display for ModeSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting => f.write_str("the setting mode"),
+            Self::Cluster(cluster) => write!(f, "the annotation {MODE_ANNOTATION} of {cluster}"),
+        }
+    }
+}
+
 impl fmt::Display for ProviderSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -315,10 +349,19 @@ impl<'s> Decision<'s> {
         to_add(&self.wanted)
     }
 
+    /// Whether what follows is done. Where it is not, nothing is changed and nothing refused, whatever the verdict is.
+    #[must_use]
+    pub fn is_carried_out(&self) -> bool {
+        match self.mode.mode {
+            Mode::Enforce => true,
+            Mode::Audit | Mode::Off => false,
+        }
+    }
+
     /// Whether the pod is refused.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        self.outcome == Outcome::Deny
+        self.outcome == Outcome::Deny && self.is_carried_out()
     }
 
     /// The reason for leaving the pod alone, where it is left alone.

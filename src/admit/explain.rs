@@ -8,12 +8,12 @@ use super::decision::{Decision, Verdict, Wanted, WantedStep};
 use super::pod::PodView;
 use super::{INJECT_ANNOTATION, INJECT_DISABLED, INJECT_ENABLED};
 use crate::network::NETWORKS_ANNOTATION;
-use crate::world::Outcome;
+use crate::world::{Mode, Outcome};
 
 /// One step of a decision. Only what was looked for is there: a pod that opts out has no step about its cluster.
 #[derive(Debug, Serialize)]
 pub struct Step {
-    /// What the step is about: `cluster`, `role`, `provider`, `network`, `change`, `before` or `reason`.
+    /// What the step is about: `cluster`, `mode`, `role`, `provider`, `network`, `change`, `before` or `reason`.
     pub about: &'static str,
     /// What was found.
     pub found: String,
@@ -31,6 +31,14 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
         let because = format!("the only {} in namespace {}", cluster.kind, cluster.id.namespace);
         step("cluster", cluster.to_string(), Some(because));
     }
+    let mode = match decision.mode.mode {
+        Mode::Enforce => None,
+        Mode::Audit => Some("audit: what follows is said, and not done"),
+        Mode::Off => Some("off: nothing is done"),
+    };
+    if let Some(mode) = mode {
+        step("mode", mode.to_owned(), Some(decision.mode.source.to_string()));
+    }
     if let Some(found) = &decision.recognised {
         step("role", format!("{} {}", found.system.name, found.role.name), Some(format!("label {}", found.by)));
     }
@@ -38,7 +46,7 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
         step("provider", provider.provider.name().to_owned(), Some(provider.source.to_string()));
     }
     for wanted in &decision.wanted {
-        let (found, because) = describe_wanted(wanted, decision.reason().is_none());
+        let (found, because) = describe_wanted(wanted, decision.reason().is_none() && decision.is_carried_out());
         step("network", found, Some(because));
     }
     match &decision.verdict {
@@ -57,23 +65,30 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
     steps
 }
 
-/// What becomes of the pod, in a few words.
+/// What becomes of the pod, or in audit mode would, in a few words.
 #[must_use]
 pub fn summary(decision: &Decision<'_>) -> String {
+    let [gets, is_refused] =
+        if decision.is_carried_out() { ["gets", "is refused"] } else { ["would get", "would be refused"] };
     match &decision.verdict {
         Verdict::Attach { .. } => {
             let networks: Vec<String> = decision.added().map(|selection| selection.attachment.to_string()).collect();
-            format!("gets {}", networks.join(" and "))
+            format!("{gets} {}", networks.join(" and "))
         }
-        Verdict::UseHostNetwork => "gets the host network".to_owned(),
-        Verdict::Leave(reason) if decision.is_denied() => format!("is refused ({})", reason.name()),
+        Verdict::UseHostNetwork => format!("{gets} the host network"),
+        Verdict::Leave(reason) if decision.outcome == Outcome::Deny => format!("{is_refused} ({})", reason.name()),
         Verdict::Leave(reason) => format!("is left as it is ({})", reason.name()),
     }
 }
 
-/// What the one who created the pod should read, where there is something to act on.
+/// What the one who created the pod should read, where there is something to act on. Where the mode is off, nothing is said.
 #[must_use]
 pub fn warnings(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<String> {
+    let not_done = match decision.mode.mode {
+        Mode::Enforce => None,
+        Mode::Audit => not_done(decision, pod),
+        Mode::Off => return Vec::new(),
+    };
     let left_alone = decision.reason().filter(|_| decision.outcome == Outcome::Warn);
     let left_alone = left_alone.map(|reason| format!("rook-multihome left pod {} alone: {reason}", pod.display_name()));
     // Somebody who writes `false` here means to opt out, and would not learn otherwise that it does not.
@@ -81,7 +96,19 @@ pub fn warnings(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<String> {
     let inject = inject.map(|value| {
         format!("rook-multihome ignores {INJECT_ANNOTATION}: {value:?}; write {INJECT_DISABLED} to opt out")
     });
-    left_alone.into_iter().chain(inject).collect()
+    not_done.into_iter().chain(left_alone).chain(inject).collect()
+}
+
+/// What audit mode keeps from being done to the pod, where it does.
+fn not_done(decision: &Decision<'_>, pod: &PodView<'_>) -> Option<String> {
+    let why = match &decision.verdict {
+        Verdict::Attach { .. } | Verdict::UseHostNetwork => String::new(),
+        Verdict::Leave(reason) if decision.outcome == Outcome::Deny => format!(": {reason}"),
+        Verdict::Leave(_) => return None,
+    };
+    let whose = decision.cluster.map(|cluster| format!(" for {cluster}")).unwrap_or_default();
+    let (name, would) = (pod.display_name(), summary(decision));
+    Some(format!("rook-multihome is in audit mode{whose}: pod {name} {would}{why}"))
 }
 
 /// Why a pod is refused, where it is.
@@ -91,8 +118,8 @@ pub fn refusal(decision: &Decision<'_>) -> Option<String> {
     Some(format!("rook-multihome refuses this pod ({}): {reason}", reason.name()))
 }
 
-/// The annotations for the audit log: cluster and role where they are known, then the networks that were attached or the
-/// reason for leaving the pod alone. The API server puts the webhook's name before each key.
+/// The annotations for the audit log: cluster and role where they are known, the mode where it is not to enforce, then the
+/// networks that were (or would have been) attached or the reason for leaving the pod alone. The API server puts the webhook's name before each key.
 #[must_use]
 pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)> {
     let mut annotations = Vec::with_capacity(4);
@@ -101,6 +128,9 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
     }
     if let Some(found) = &decision.recognised {
         annotations.push(("role", format!("{}/{}", found.system.name, found.role.name)));
+    }
+    if !decision.is_carried_out() {
+        annotations.push(("mode", decision.mode.mode.name().to_owned()));
     }
     match &decision.verdict {
         Verdict::Attach { .. } => annotations.push(("networks", attached(decision))),

@@ -12,7 +12,9 @@ pub mod patch;
 mod pod;
 
 pub use decide::decide;
-pub use decision::{Decision, EffectiveProvider, ProviderSource, Reason, Recognised, Verdict, Wanted};
+pub use decision::{
+    Decision, EffectiveMode, EffectiveProvider, ModeSource, ProviderSource, Reason, Recognised, Verdict, Wanted,
+};
 pub(crate) use object::read_object;
 pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text};
 

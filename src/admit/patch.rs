@@ -15,9 +15,13 @@ use crate::network::NETWORKS_ANNOTATION;
 /// The DNS policy that goes with the host network; with the default one, cluster names would not resolve there.
 const HOST_DNS_POLICY: &str = "ClusterFirstWithHostNet";
 
-/// The operations that carry out `decision` on the pod it was taken for; none where nothing is to be changed.
+/// The operations that carry out `decision` on the pod it was taken for; none where nothing is to be changed, or where the
+/// mode is not to carry anything out.
 #[must_use]
 pub fn operations(decision: &Decision<'_>, pod: &PodView<'_>) -> Patch {
+    if !decision.is_carried_out() {
+        return Patch(Vec::new());
+    }
     Patch(match &decision.verdict {
         Verdict::Leave(_) => Vec::new(),
         Verdict::Attach { annotation } => vec![if pod.metadata.annotations.is_some() {

@@ -72,6 +72,7 @@ fn explanation(snapshot: &Snapshot, subject: &Subject) -> anyhow::Result<Explana
         "cluster": decision.cluster.map(|cluster| cluster.id.to_string()),
         "system": decision.recognised.as_ref().map(|found| found.system.name.as_str()),
         "role": decision.recognised.as_ref().map(|found| found.role.name.as_str()),
+        "mode": decision.mode.mode.name(),
         "provider": decision.provider.as_ref().map(|provider| provider.provider.name()),
         "networks": decision.added().map(|selection| selection.attachment.to_string()).collect::<Vec<_>>(),
         "reason": decision.reason().map(crate::admit::Reason::name),

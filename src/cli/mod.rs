@@ -22,7 +22,7 @@ use tracing_subscriber::EnvFilter;
 use crate::storage::Catalogue;
 use crate::watch;
 use crate::world::manifests::{self, Report};
-use crate::world::{OutcomeRule, Settings, World};
+use crate::world::{Mode, OutcomeRule, Settings, World};
 
 /// Attaches storage pods to the networks their cluster declares.
 ///
@@ -64,6 +64,10 @@ enum LogFormat {
 /// What decisions are made of, besides the pod.
 #[derive(Debug, Args)]
 struct SettingsArgs {
+    /// What is done about clusters that do not say so themselves by the annotation multihome.rook.io/mode: enforce, audit
+    /// (nothing is changed or refused, but what would have been is said) or off
+    #[arg(long, value_name = "MODE", default_value = Mode::default().name(), env = "ROOK_MULTIHOME_MODE")]
+    mode: Mode,
     /// Treat every cluster as if it used the host network, as Rook does under ROOK_ENFORCE_HOST_NETWORK. Set both or neither
     #[arg(long, env = "ROOK_MULTIHOME_ENFORCE_HOST_NETWORK")]
     enforce_host_network: bool,
@@ -142,8 +146,8 @@ impl Logs {
 
 impl SettingsArgs {
     fn settings(self) -> Settings {
-        let Self { enforce_host_network, outcomes } = self;
-        Settings { enforce_host_network, outcomes }
+        let Self { mode, enforce_host_network, outcomes } = self;
+        Settings { mode, enforce_host_network, outcomes }
     }
 }
 

@@ -15,6 +15,7 @@ use super::Parts;
 use crate::tls::keeper::{Keeping, Trusted};
 use crate::tls::rotation::Stage;
 use crate::watch::State;
+use crate::world::Mode;
 
 /// Everything that is counted.
 pub(super) struct Metrics {
@@ -48,9 +49,10 @@ struct ReviewLabels {
     outcome: ReviewOutcome,
     role: String,
     reason: &'static str,
+    mode: &'static str,
 }
 
-/// What became of a review.
+/// What became of a review; in audit mode, what would have.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(super) enum ReviewOutcome {
     /// Networks were attached.
@@ -217,8 +219,15 @@ impl Metrics {
         registry.register("build_info", "The version that is running", build);
     }
 
-    pub(super) fn reviewed(&self, outcome: ReviewOutcome, role: String, reason: &'static str, took: Duration) {
-        self.reviews.get_or_create(&ReviewLabels { outcome, role, reason }).inc();
+    pub(super) fn reviewed(
+        &self,
+        outcome: ReviewOutcome,
+        role: String,
+        reason: &'static str,
+        mode: Mode,
+        took: Duration,
+    ) {
+        self.reviews.get_or_create(&ReviewLabels { outcome, role, reason, mode: mode.name() }).inc();
         self.review_seconds.observe(took.as_secs_f64());
     }
 

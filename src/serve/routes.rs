@@ -142,6 +142,7 @@ impl Webhook {
             (Verdict::Leave(_), Outcome::Deny) => ReviewOutcome::Denied,
         };
         let reason = decision.reason().map_or("", crate::admit::Reason::name);
+        let mode = decision.mode.mode;
         let [cluster, role, networks] = ["cluster", "role", "networks"].map(|key| answer.audit_annotation(key));
         let admission = request.admission();
         tracing::info!(
@@ -153,11 +154,12 @@ impl Webhook {
             cluster,
             role,
             networks,
+            mode = mode.name(),
             dry_run = request.is_dry_run(),
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "review"
         );
-        self.metrics.reviewed(outcome, role.to_owned(), reason, took);
+        self.metrics.reviewed(outcome, role.to_owned(), reason, mode, took);
     }
 
     fn reject(&self, rejection: Rejection) -> Response {

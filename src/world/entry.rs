@@ -8,9 +8,13 @@ use std::fmt;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::settings::Mode;
 use crate::network::attachment::{self, AttachmentError};
 use crate::network::{AttachmentDefinition, NetworkKey, NetworkSpec, SpecProblem, shorten};
 use crate::storage::{Catalogue, FieldPath, OverrideSource, Resource, RoleName, SystemName};
+
+/// The annotation by which a cluster chooses its own [`Mode`].
+pub const MODE_ANNOTATION: &str = "multihome.rook.io/mode";
 
 /// A kind of object that the world is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +45,9 @@ pub struct Cluster {
     pub kind: String,
     /// Namespace and name.
     pub id: ObjectName,
-    /// The networks it declares, or what is wrong with them.
+    /// The mode it chooses for itself; none where it does not, or where what it chooses is not to be understood.
+    pub mode: Option<Mode>,
+    /// The networks it declares, or what is wrong with the cluster: with them, or with what else it says to this project.
     pub network: Result<NetworkSpec, Vec<SpecProblem>>,
     /// What the cluster's own resource says about the host network of single roles.
     pub host_overrides: Vec<(RoleName, bool)>,
@@ -162,6 +168,14 @@ fn read_cluster(system: usize, id: &ObjectName, object: &Value, catalogue: &Cata
     let keys: Vec<NetworkKey> = system.keys.iter().map(|key| key.name.clone()).collect();
     let spec = system.network.value_in(object);
     let mut network = NetworkSpec::read(spec, system.network.as_str(), &keys, &id.namespace);
+    let mut problem_found = |problem| match &mut network {
+        Ok(_) => network = Err(vec![problem]),
+        Err(problems) => problems.push(problem),
+    };
+    let mode = read_mode(object).unwrap_or_else(|problem| {
+        problem_found(problem);
+        None
+    });
     let mut host_overrides = Vec::new();
     for role in &system.roles {
         let Some(host) = role.host_override.as_ref().filter(|host| host.source == OverrideSource::Cluster) else {
@@ -170,13 +184,31 @@ fn read_cluster(system: usize, id: &ObjectName, object: &Value, catalogue: &Cata
         match read_flag(&host.field, object) {
             Ok(Some(flag)) => host_overrides.push((role.name.clone(), flag)),
             Ok(None) => {}
-            Err(problem) => match &mut network {
-                Ok(_) => network = Err(vec![problem]),
-                Err(problems) => problems.push(problem),
-            },
+            Err(problem) => problem_found(problem),
         }
     }
-    Cluster { system: system.name.clone(), kind: system.cluster.kind.clone(), id: id.clone(), network, host_overrides }
+    let (system, kind) = (system.name.clone(), system.cluster.kind.clone());
+    Cluster { system, kind, id: id.clone(), mode, network, host_overrides }
+}
+
+/// The mode that a cluster chooses for itself. The empty text chooses none: it is what a template writes whose value was not
+/// given.
+fn read_mode(object: &Value) -> Result<Option<Mode>, SpecProblem> {
+    let fault = match object.pointer("/metadata/annotations").and_then(|annotations| annotations.get(MODE_ANNOTATION)) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(mode)) if mode.is_empty() => return Ok(None),
+        Some(Value::String(mode)) => match mode.parse() {
+            Ok(mode) => return Ok(Some(mode)),
+            Err(fault) => fault,
+        },
+        // Only a file can hold this: an off without quotes is a boolean there, which the API server would refuse.
+        Some(other) => format!("it must be a text in quotes, such as \"off\", not {}", shorten(&other.to_string())),
+    };
+    Err(SpecProblem {
+        field: format!("metadata.annotations[{MODE_ANNOTATION}]"),
+        fault,
+        mend: "mend the value, or remove it to follow the setting".to_owned(),
+    })
 }
 
 fn read_overrides(resource: &Resource, object: &Value, catalogue: &Catalogue) -> Entry {

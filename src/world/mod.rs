@@ -11,7 +11,10 @@ mod published;
 mod settings;
 mod snapshot;
 
-pub use entry::{Cluster, Entry, HostFields, ObjectError, ObjectKind, ObjectName};
+pub use entry::{Cluster, Entry, HostFields, MODE_ANNOTATION, ObjectError, ObjectKind, ObjectName};
 pub use published::Published;
-pub use settings::{Concern, Outcome, OutcomeRule, Settings};
+pub use settings::{Concern, Mode, Outcome, OutcomeRule, Settings};
 pub use snapshot::{AttachmentState, Knowledge, Snapshot, World};
+
+/// What our own annotations on the objects of the world begin with. No others are ever read.
+pub const ANNOTATION_PREFIX: &str = "multihome.rook.io/";

@@ -3,14 +3,31 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::network::shorten;
+
 /// Settings of the process, part of every snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// The mode of clusters that do not say so themselves, and of pods whose cluster is not known.
+    pub mode: Mode,
     /// Mirrors Rook's operator setting `ROOK_ENFORCE_HOST_NETWORK`: every cluster uses the host network, whatever its
     /// provider, but for roles whose own override says otherwise.
     pub enforce_host_network: bool,
     /// Departures from the default outcomes; the last that names a concern counts.
     pub outcomes: Vec<OutcomeRule>,
+}
+
+/// Whether decisions are carried out, from the strictest to the mildest: the order counts where a pod may be of several
+/// clusters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Decisions are carried out.
+    #[default]
+    Enforce,
+    /// Decisions are taken, and what they would have done is said. Nothing is changed and nothing refused.
+    Audit,
+    /// No decisions are taken, and nothing is said.
+    Off,
 }
 
 /// What to do with a pod that a decision leaves alone for a reason that may concern its owner.
@@ -118,6 +135,30 @@ impl Concern {
     }
 }
 
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 3] = [Self::Enforce, Self::Audit, Self::Off];
+
+    /// The name, as in settings, annotations and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|known| known.name() == text);
+        known.ok_or_else(|| format!("\"{}\" is not one of {}", shorten(text), Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
 impl Outcome {
     const ALL: [Self; 3] = [Self::Leave, Self::Warn, Self::Deny];
 
@@ -171,6 +212,18 @@ mod tests {
         for bad in ["", "unknown-role", "unknown-role=", "unknown-role=refuse", "role=deny"] {
             assert!(bad.parse::<OutcomeRule>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn modes_are_read_back_as_written() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.name().parse(), Ok(mode));
+        }
+        for bad in ["", "Audit", "audit ", "false"] {
+            let error = bad.parse::<Mode>().unwrap_err();
+            assert_eq!(error, format!("\"{bad}\" is not one of enforce, audit, off"));
+        }
+        assert_eq!(Settings::default().mode, Mode::Enforce);
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Fixture {
         while let Some(flag) = flags.next() {
             match flag.as_str() {
                 "--enforce-host-network" => settings.enforce_host_network = true,
+                "--mode" => settings.mode = flags.next().unwrap().parse().unwrap(),
                 "--outcome" => settings.outcomes.push(flags.next().unwrap().parse().unwrap()),
                 other => panic!("{}: unknown flag {other}", self.name()),
             }

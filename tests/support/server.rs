@@ -85,11 +85,20 @@ impl Running {
         wait_for("readiness", || self.admin("/readyz").0 == 200);
     }
 
-    /// The value of a metric, 0 where it is not there.
-    pub fn metric(&self, name: &str) -> f64 {
+    /// The sum of a metric over all series that have at least the labels named; 0 where there are none.
+    pub fn metric(&self, wanted: &str) -> f64 {
+        fn split(series: &str) -> (&str, Vec<&str>) {
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            (name, labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect())
+        }
+        let (name, labels) = split(wanted);
         let text = self.admin("/metrics").1;
-        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-        line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap());
+        let these = series.filter(|(series, _)| {
+            let (found, with) = split(series);
+            found == name && labels.iter().all(|label| with.contains(label))
+        });
+        these.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
     }
 
     /// Waits for a log event with this message.
