@@ -154,7 +154,7 @@ impl RotateArgs {
         let now = SystemTime::now();
         let secret = format!("{}/{}", cluster.names().namespace, cluster.names().secret);
         let change = match (&stored, rotation::plan(&stored, &trust, now, &lifetimes).stage) {
-            (Stored::Absent, _) => {
+            (Stored::Absent | Stored::Empty, _) => {
                 bail!("Secret {secret} holds no authority: nothing is self-managed there; is --namespace right?")
             }
             // Nothing that is stored is of use, so there is nothing to go over from.
@@ -186,7 +186,8 @@ impl Status {
         let [secret, configurations] = &self.names;
         let mut text = format!("stored in Secret {secret}\n");
         match &self.stored {
-            Stored::Absent => text.push_str("  nothing\n"),
+            Stored::Absent => text.push_str("  there is no such Secret\n"),
+            Stored::Empty => text.push_str("  nothing yet\n"),
             Stored::Unreadable(fault) => text.push_str(&format!("  cannot be read: {fault}\n")),
             Stored::Authorities(authorities) => {
                 for (part, certificate, more) in parts(authorities) {
@@ -228,7 +229,9 @@ impl Status {
     fn next(&self) -> String {
         let due = self.plan.due.map_or_else(|| "when that is done".to_owned(), |due| timestamp(due).to_string());
         let what = match (&self.stored, self.plan.stage) {
-            (Stored::Absent, _) => return "a replica with self-managed certificates makes an authority".to_owned(),
+            (Stored::Absent | Stored::Empty, _) => {
+                return "a replica with self-managed certificates makes an authority".to_owned();
+            }
             (Stored::Unreadable(_), _) => return "a replica makes a new authority".to_owned(),
             (Stored::Authorities(_), Stage::ClockBehind) => {
                 return format!("nothing, before {due}: a clock is wrong; set it right, then run certs rotate");
@@ -256,7 +259,7 @@ impl Status {
             })
         };
         let stored = match &self.stored {
-            Stored::Absent => json!([]),
+            Stored::Absent | Stored::Empty => json!([]),
             Stored::Unreadable(fault) => json!({ "fault": fault }),
             Stored::Authorities(authorities) => parts(authorities)
                 .into_iter()

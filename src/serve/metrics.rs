@@ -38,7 +38,7 @@ pub(super) struct Metrics {
     certificates_refused: Counter,
     certificates_issued: Counter,
     ca_expiry: Gauge,
-    ca_rotation: Family<StageLabels, Gauge>,
+    ca_rotation_stage: Family<StageLabels, Gauge>,
     ca_bundle_in_place: Gauge,
     ca_bundle_writes: Counter,
     log_lines_dropped: Counter,
@@ -138,7 +138,7 @@ impl Metrics {
             certificates_refused: Counter::default(),
             certificates_issued: Counter::default(),
             ca_expiry: Gauge::default(),
-            ca_rotation: Family::default(),
+            ca_rotation_stage: Family::default(),
             ca_bundle_in_place: Gauge::default(),
             ca_bundle_writes: Counter::default(),
             log_lines_dropped: Counter::default(),
@@ -202,7 +202,11 @@ impl Metrics {
             "When the replicas' own authority expires; 0 without one",
             self.ca_expiry.clone(),
         );
-        registry.register("ca_rotation", "1 for the stage that the rotation is in", self.ca_rotation.clone());
+        registry.register(
+            "ca_rotation_stage",
+            "1 for the stage that the rotation is in",
+            self.ca_rotation_stage.clone(),
+        );
         registry.register(
             "ca_bundle_in_place",
             "1 while every webhook configuration trusts what is served",
@@ -299,7 +303,7 @@ impl Metrics {
         let state = keeping.state();
         for stage in Stage::ALL {
             let labels = StageLabels { stage: stage.name() };
-            self.ca_rotation.get_or_create(&labels).set(i64::from(stage == state.stage));
+            self.ca_rotation_stage.get_or_create(&labels).set(i64::from(stage == state.stage));
         }
         self.ca_expiry.set(state.authority_expiry.map_or(0, unix_seconds));
         self.ca_bundle_in_place.set(i64::from(state.trusted == Trusted::Yes));

@@ -253,7 +253,7 @@ impl Keeper {
 fn unreadable(stored: &Stored) -> Option<String> {
     match stored {
         Stored::Unreadable(fault) => Some(format!("the Secret cannot be read: {fault}")),
-        Stored::Absent | Stored::Authorities(_) => None,
+        Stored::Absent | Stored::Empty | Stored::Authorities(_) => None,
     }
 }
 
@@ -268,7 +268,8 @@ fn clock_fault(current: &Authority) -> String {
 /// A step in words, for the log.
 fn describe(change: &Change, stored: &Stored) -> String {
     match (change, stored) {
-        (Change::Begin { .. }, Stored::Absent) => "made the authority".to_owned(),
+        (Change::Begin { .. }, Stored::Empty) => "made the authority".to_owned(),
+        (Change::Begin { .. }, Stored::Absent) => "made a new authority, because the Secret is gone".to_owned(),
         (Change::Begin { .. }, Stored::Unreadable(fault)) => {
             format!("made a new authority in place of what could not be read ({fault})")
         }

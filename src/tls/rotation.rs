@@ -26,8 +26,10 @@ pub struct Lifetimes {
 /// What is stored for all replicas.
 #[derive(Clone, Debug)]
 pub enum Stored {
-    /// Nothing.
+    /// There is no Secret.
     Absent,
+    /// There is one, and nothing is in it yet.
+    Empty,
     /// Something that cannot be read, and why.
     Unreadable(String),
     /// The authorities.
@@ -132,10 +134,11 @@ pub struct Plan {
 pub fn plan(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetimes) -> Plan {
     let authorities = match (stored, trust) {
         (Stored::Authorities(authorities), _) => authorities,
-        (Stored::Absent | Stored::Unreadable(_), Trust::Unknown) => {
+        // A Secret that is gone together with the webhook configuration is being uninstalled: made again, it would be left behind.
+        (Stored::Absent, Trust::Absent) | (Stored::Absent | Stored::Empty | Stored::Unreadable(_), Trust::Unknown) => {
             return Plan { change: None, stage: Stage::Unknown, due: None };
         }
-        (Stored::Absent | Stored::Unreadable(_), Trust::Absent | Trust::Bundles(_)) => {
+        (Stored::Absent | Stored::Empty | Stored::Unreadable(_), Trust::Absent | Trust::Bundles(_)) => {
             return Plan { change: Some(anew(stored, trust, now, lifetimes)), stage: Stage::Unknown, due: Some(now) };
         }
     };
@@ -178,7 +181,7 @@ pub fn plan(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetim
 pub fn anew(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetimes) -> Change {
     let stored = match stored {
         Stored::Authorities(authorities) => Some(authorities.bundle()),
-        Stored::Absent | Stored::Unreadable(_) => None,
+        Stored::Absent | Stored::Empty | Stored::Unreadable(_) => None,
     };
     let in_bundles = trust.certificates().filter(|known| Authority::may_have_made(known));
     Change::Begin { retired: retire(stored.into_iter().flatten().chain(in_bundles), now, lifetimes) }
@@ -199,7 +202,7 @@ pub fn carry_out<E>(
     let (authorities, change) = match (stored, change) {
         (_, Change::Begin { retired }) => return Ok(Authorities { current: new(make()?), next: None, retired }),
         (Stored::Authorities(authorities), change) => (authorities, change),
-        (Stored::Absent | Stored::Unreadable(_), _) => {
+        (Stored::Absent | Stored::Empty | Stored::Unreadable(_), _) => {
             return Ok(Authorities { current: new(make()?), next: None, retired: Vec::new() });
         }
     };

@@ -45,7 +45,7 @@ struct Moments {
 #[must_use]
 pub fn read(data: &Data) -> Stored {
     if KEYS.iter().all(|key| data.get(*key).is_none_or(|value| value.trim_ascii().is_empty())) {
-        return Stored::Absent;
+        return Stored::Empty;
     }
     read_authorities(data).map_or_else(Stored::Unreadable, Stored::Authorities)
 }
