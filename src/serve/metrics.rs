@@ -71,6 +71,8 @@ pub(super) enum ConnectionEnd {
     HandshakeFailed,
     /// The TLS handshake was not finished in time.
     HandshakeTimeout,
+    /// The client showed no certificate, or not the right one.
+    ClientRefused,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -289,6 +291,7 @@ impl EncodeLabelValue for ConnectionEnd {
             Self::Failed => "failed",
             Self::HandshakeFailed => "handshake-failed",
             Self::HandshakeTimeout => "handshake-timeout",
+            Self::ClientRefused => "client-refused",
         };
         EncodeLabelValue::encode(&name, encoder)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
@@ -25,18 +25,41 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// What a client shows of itself: PEM texts of a certificate and its key.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// How to connect: trusting `ca`, and showing an identity where there is one. Connections by the same configuration resume
+/// each other's sessions where the server lets them.
+pub fn config(ca: &Path, identity: Option<&Identity>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+            builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
 impl Client {
     pub fn connect(address: SocketAddr, ca: &Path) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+        Self::connect_by(address, config(ca, None))
+    }
+
+    pub fn connect_by(address: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
         Self { stream: Box::new(StreamOwned::new(session, tcp(address))) }
     }
 
@@ -53,6 +76,14 @@ impl Client {
 
     pub fn post(&mut self, path: &str, body: &str) -> Response {
         self.request("POST", path, &[("content-type", "application/json")], body.as_bytes())
+    }
+
+    /// Whether a request is answered at all, instead of the connection being refused.
+    pub fn is_served(&mut self) -> bool {
+        // A server that refuses may say so while the request is still being written.
+        let head = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let sent = self.stream.write_all(head).and_then(|()| self.stream.flush());
+        sent.is_ok() && self.read_response().is_some()
     }
 
     pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
