@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::control_plane::{ControlPlane, in_own_network, say};
+use support::control_plane::{ControlPlane, give_address, in_own_network, say};
 use support::program;
 use support::server::Running;
 
@@ -67,18 +67,19 @@ fn install(plane: &ControlPlane) -> Running {
         "--namespace",
         RELEASE_NAMESPACE,
         "--set",
-        "namespaces={rook-ceph,no-cluster}",
+        "namespaces={rook-ceph,no-cluster},tls.mode=provided",
         "--set-file",
-        &file("tls.ca", "ca.crt"),
+        &file("tls.provided.ca", "ca.crt"),
         "--set-file",
-        &file("tls.certificate", "tls.crt"),
+        &file("tls.provided.certificate", "tls.crt"),
         "--set-file",
-        &file("tls.key", "tls.key"),
+        &file("tls.provided.key", "tls.provided.key"),
     ]);
     assert!(printed.contains("looks at pods that are created in: rook-ceph, no-cluster."), "{printed}");
     plane.wait_for("the chart's pods", |plane| chart_pods(plane).len() == 2);
 
     say("starting the webhook with the chart's service account");
+    give_address(POD_ADDRESS);
     plane.run_pod(RELEASE_NAMESPACE, &chart_pods(plane)[0], POD_ADDRESS);
     let token = plane.kubectl(&["create", "token", "rook-multihome", "--namespace", RELEASE_NAMESPACE]);
     let mut command = program();
@@ -188,9 +189,9 @@ fn workloads_get_their_networks(plane: &ControlPlane, webhook: &Running) {
 
     let attached = plane.audit().into_iter().any(|event| {
         let annotations = &event["annotations"];
-        annotations["pods.multihome.rook.io/networks"] == "public=rook-ceph/public-net,cluster=rook-ceph/cluster-net"
-            && annotations["pods.multihome.rook.io/role"] == "ceph/osd"
-            && annotations["pods.multihome.rook.io/cluster"] == "rook-ceph/my-cluster"
+        annotations["daemons.multihome.rook.io/networks"] == "public=rook-ceph/public-net,cluster=rook-ceph/cluster-net"
+            && annotations["daemons.multihome.rook.io/role"] == "ceph/osd"
+            && annotations["daemons.multihome.rook.io/cluster"] == "rook-ceph/my-cluster"
     });
     assert!(attached, "the audit log says what was attached to the OSD");
 }

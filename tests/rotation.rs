@@ -26,6 +26,7 @@ struct World {
     version: u64,
     /// The two entries of the webhook configuration; `None` where there is none.
     bundles: Option<[Vec<Certificate>; 2]>,
+    bundle_version: u64,
     /// Earlier bundles that an API server may still go by, and until when.
     remembered: Vec<(SystemTime, Vec<Certificate>)>,
     replicas: Vec<Replica>,
@@ -49,6 +50,7 @@ struct Seen {
     stored: Stored,
     version: u64,
     trust: Trust,
+    bundle_version: u64,
 }
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
             secret: Some(Data::new()),
             version: 0,
             bundles: Some([Vec::new(), Vec::new()]),
+            bundle_version: 0,
             remembered: Vec::new(),
             replicas: (0..replicas).map(|_| Replica::default()).collect(),
             read: RefCell::default(),
@@ -81,7 +84,7 @@ impl World {
             Some(bundles) => Trust::Bundles(bundles.to_vec()),
             None => Trust::Absent,
         };
-        Seen { stored, version: self.version, trust }
+        Seen { stored, version: self.version, trust, bundle_version: self.bundle_version }
     }
 
     fn read(&self, data: &Data) -> Stored {
@@ -106,7 +109,7 @@ impl World {
         let ahead = self.replicas[replica].ahead;
         let offset = Duration::from_secs(ahead.unsigned_abs());
         let now = if ahead < 0 { self.now - offset } else { self.now + offset };
-        let Seen { stored, version, trust } = seen;
+        let Seen { stored, version, trust, bundle_version } = seen;
         let plan = rotation::plan(stored, trust, now, &LIFETIMES);
         if let Some(change) = plan.change {
             let make = || Authority::new(now, LIFETIMES.authority);
@@ -127,7 +130,8 @@ impl World {
             self.replicas[replica].leaf = Some(current.issue(&["a.b.svc".to_owned()], at, LIFETIMES.leaf).unwrap());
         }
         let wanted: Vec<Certificate> = authorities.bundle().cloned().collect();
-        if matches!(trust, Trust::Bundles(_)) && !trust.is_exactly(authorities) && self.bundles.is_some() {
+        let is_latest = (*version, *bundle_version) == (self.version, self.bundle_version);
+        if matches!(trust, Trust::Bundles(_)) && !trust.is_exactly(authorities) && is_latest {
             self.set_bundles(Some([wanted.clone(), wanted]));
             self.broken_until_written = false;
         }
@@ -140,6 +144,7 @@ impl World {
             self.remembered.extend(before.into_iter().flatten().map(|bundle| (until, bundle)));
         }
         self.bundles = bundles;
+        self.bundle_version += 1;
     }
 
     /// Every API server, however late it notices, accepts what every replica serves.
@@ -322,7 +327,8 @@ fn nothing_is_signed_by_what_is_not_trusted_everywhere() {
 #[test]
 fn a_next_authority_that_is_taken_out_again_waits_anew() {
     let mut world = at(Stage::Settling);
-    world.now += LIFETIMES.settle - Duration::from_secs(1);
+    world.now += LIFETIMES.settle;
+    world.now -= Duration::from_secs(1);
     let current: Vec<Certificate> = world.authorities().bundle().take(1).cloned().collect();
     world.set_bundles(Some([current.clone(), current]));
     let seen = world.see();
@@ -464,10 +470,10 @@ fn without_a_webhook_configuration_it_waits_and_serves() {
 fn before_anything_is_seen_nothing_is_concluded() {
     let mut world = at(Stage::Settling);
     world.now += 2 * LIFETIMES.settle;
-    let Seen { stored, version, .. } = world.see();
+    let Seen { stored, version, bundle_version, .. } = world.see();
     world.changes.clear();
-    world.act(0, &Seen { stored, version, trust: Trust::Unknown });
-    world.act(0, &Seen { stored: Stored::Absent, version: world.version, trust: Trust::Unknown });
+    world.act(0, &Seen { stored, version, trust: Trust::Unknown, bundle_version });
+    world.act(0, &Seen { stored: Stored::Absent, version, trust: Trust::Unknown, bundle_version });
     assert_eq!(world.changes, []);
 }
 

@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phases, ServeSettings, Server};
 use crate::storage::Catalogue;
+use crate::tls::clients::{ClientAuthorities, ClientNames};
 use crate::tls::cluster::Cluster;
 use crate::tls::keeper::Keeper;
 use crate::tls::{ServedCertificate, authority, files};
@@ -44,6 +46,12 @@ pub(super) struct ServeArgs {
     names: NameArgs,
     #[command(flatten)]
     lifetimes: LifetimeArgs,
+    /// Serve only clients with a certificate signed by an authority in this PEM file; see docs/client-authentication.md
+    #[arg(long, value_name = "FILE", env = "ROOK_MULTIHOME_CLIENT_CA")]
+    client_ca: Option<PathBuf>,
+    /// Of those, serve only clients whose certificate has this common name or DNS name. Repeatable, or separated by commas
+    #[arg(long = "client-name", value_name = "NAME", requires = "client_ca", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new(), env = "ROOK_MULTIHOME_CLIENT_NAME")]
+    client_names: Vec<String>,
     /// How many connections to serve at a time
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=100_000), env = "ROOK_MULTIHOME_MAX_CONNECTIONS")]
     max_connections: u32,
@@ -83,6 +91,8 @@ impl ServeArgs {
             tls_mode,
             names,
             lifetimes,
+            client_ca,
+            client_names,
             max_connections,
             drain_delay,
             drain_deadline,
@@ -94,6 +104,8 @@ impl ServeArgs {
             "--tls-mode=self-managed needs a cluster, and --manifests serves without one; leave one of the two out"
         );
         let lifetimes = lifetimes.lifetimes()?;
+        let clients = client_ca.map(|file| ClientAuthorities::read(file, ClientNames::of(client_names))).transpose()?;
+        let clients = clients.map(Arc::new);
         let drain_delay = Duration::from_secs(drain_delay.unwrap_or(if offline { 0 } else { 5 }).into());
         let server = Server::bind(ServeSettings {
             listen,
@@ -109,7 +121,7 @@ impl ServeArgs {
         let (published, progress, keeping) = if offline {
             let (world, report) = load_manifests(&manifests, settings)?;
             make_development_certificates(&cert_dir, listen.ip())?;
-            print(&welcome(&report, listen, admin, &cert_dir))?;
+            print(&welcome(&report, listen, admin, &cert_dir, clients.as_deref()))?;
             tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
             (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()), None)
         } else {
@@ -133,10 +145,13 @@ impl ServeArgs {
             };
             (Arc::clone(&published), watch::start(&client, world, published), keeping)
         };
+        if let Some(clients) = &clients {
+            tokio::spawn(Arc::clone(clients).keep_reading());
+        }
 
         tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
         let phases = Phases::new();
-        let parts = Parts { published, progress, certificate, keeping, dropped_log_lines };
+        let parts = Parts { published, progress, certificate, keeping, clients, dropped_log_lines };
         tokio::select! {
             served = server.run(parts, &phases) => Ok(served?),
             signals = phases.follow_signals(drain_delay) => {
@@ -169,7 +184,13 @@ fn make_development_certificates(folder: &Path, listen: IpAddr) -> anyhow::Resul
 }
 
 /// What a user who has just started this by hand wants to know.
-fn welcome(report: &Report, listen: SocketAddr, admin: SocketAddr, cert_dir: &Path) -> String {
+fn welcome(
+    report: &Report,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    cert_dir: &Path,
+    clients: Option<&ClientAuthorities>,
+) -> String {
     let Report { files, clusters, attachments, overrides, ignored, problems } = report;
     let host = if listen.ip().is_loopback() || listen.ip().is_unspecified() {
         "localhost".to_owned()
@@ -184,11 +205,12 @@ fn welcome(report: &Report, listen: SocketAddr, admin: SocketAddr, cert_dir: &Pa
             "\n(rook-multihome review --output request --manifests FOLDER POD.yaml > review.json makes one)",
         )
     };
+    let client = if clients.is_some() { " --cert client.crt --key client.key" } else { "" };
     format!(
         "Read {files} files: clusters {clusters}, attachment definitions {attachments}, host network overrides {overrides}, other objects {ignored}, problems {}.
 Try it from another terminal:
 
-  curl --cacert {ca} https://{host}:{port}/mutate -H 'Content-Type: application/json' -d @{review}
+  curl --cacert {ca}{client} https://{host}:{port}/mutate -H 'Content-Type: application/json' -d @{review}
 {make}
 Health and metrics: http://{admin}/readyz?verbose  http://{admin}/metrics
 ",

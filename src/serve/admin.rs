@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use super::Parts;
 use super::metrics::{Metrics, state_name};
 use super::phase::{Phase, PhaseWatch};
+use crate::tls::clients::ClientNames;
 use crate::tls::keeper::{KeepingState, Trusted};
 use crate::watch::{KindProgress, State as WatchState};
 
@@ -85,7 +86,8 @@ impl Admin {
             Check { name: "phase".to_owned(), holds: self.phase.now() == Phase::Serving, detail: phase.to_owned() };
         let watches = self.parts.progress.kinds().map(check_watch);
         let trust = self.parts.keeping.as_ref().map(|keeping| check_trust(&keeping.state()));
-        [phase, self.check_certificate(now)].into_iter().chain(trust).chain(watches).collect()
+        let certificate = [phase, self.check_certificate(now)].into_iter();
+        certificate.chain(trust).chain(self.check_clients()).chain(watches).collect()
     }
 
     fn check_certificate(&self, now: SystemTime) -> Check {
@@ -101,6 +103,19 @@ impl Admin {
             detail = format!("{detail}; {complaint}");
         }
         Check { name: "certificate".to_owned(), holds, detail }
+    }
+
+    /// Who may connect. It always holds: where the file is of no use any more, what it held before is.
+    fn check_clients(&self) -> Option<Check> {
+        let clients = self.parts.clients.as_ref()?;
+        let mut detail = format!("a certificate is required, authorities: {}", clients.count());
+        if let ClientNames::OneOf(names) = clients.names() {
+            detail = format!("{detail}, names: {}", names.join(", "));
+        }
+        if let Some(complaint) = clients.complaint() {
+            detail = format!("{detail}; {complaint}");
+        }
+        Some(Check { name: "clients".to_owned(), holds: true, detail })
     }
 }
 

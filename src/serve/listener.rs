@@ -6,9 +6,9 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::response::Response;
@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::metrics::{ConnectionEnd, Metrics};
 use super::phase::{Phase, PhaseWatch};
+use crate::tls::clients::why_refused;
 
 /// What a connection speaks below HTTP.
 #[derive(Clone)]
@@ -72,6 +73,8 @@ const UNREAD: Duration = Duration::from_secs(30);
 const FIRST_REQUEST: Duration = Duration::from_secs(2);
 /// The pause after a failed accept, which is mostly a lack of file descriptors: without one the loop would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The time between warnings of refused clients.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// Accepts and serves connections until the phase is [`Phase::Stopping`], then drains them.
 pub(super) async fn serve(
@@ -84,6 +87,7 @@ pub(super) async fn serve(
 ) {
     let permits = Arc::new(Semaphore::new(limits.max_connections));
     let connections = TaskTracker::new();
+    let refusals = Arc::new(Seldom::default());
     loop {
         // First the permit, then the connection: what is over the limit waits in the kernel's queue, where it costs nothing.
         let accepted = async {
@@ -104,8 +108,13 @@ pub(super) async fn serve(
             }
         };
         metrics.connection_opened();
-        let connection =
-            Connection { limits, metrics: Arc::clone(&metrics), phase: phase.clone(), router: router.clone() };
+        let connection = Connection {
+            limits,
+            metrics: Arc::clone(&metrics),
+            phase: phase.clone(),
+            refusals: Arc::clone(&refusals),
+            router: router.clone(),
+        };
         let transport = transport.clone();
         connections.spawn(async move {
             let metrics = Arc::clone(&connection.metrics);
@@ -125,6 +134,7 @@ struct Connection {
     limits: Limits,
     metrics: Arc<Metrics>,
     phase: PhaseWatch,
+    refusals: Arc<Seldom>,
     router: Router,
 }
 
@@ -140,7 +150,12 @@ impl Connection {
             Err(_) => ConnectionEnd::HandshakeTimeout,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
-                ConnectionEnd::HandshakeFailed
+                let Some(reason) = why_refused(&error) else { return ConnectionEnd::HandshakeFailed };
+                // Where it is the API server that is refused, this is where somebody finds out why.
+                if self.refusals.is_due(Instant::now()) {
+                    tracing::warn!(reason, "client refused (said once a minute at most; the metric counts them all)");
+                }
+                ConnectionEnd::ClientRefused
             }
             Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => self.http2(stream).await,
             Ok(Ok(stream)) => self.http1(stream).await,
@@ -261,6 +276,21 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
         Ok(ConnectionEnd::Closed) => in_order,
         Ok(end) => end,
         Err(_) => ConnectionEnd::Failed,
+    }
+}
+
+/// Something that strangers can cause as often as they like, and that is to be said now and then.
+#[derive(Default)]
+struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.duration_since(last) >= BETWEEN_WARNINGS);
+        if due {
+            *last = Some(now);
+        }
+        due
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) enum ConnectionEnd {
     HandshakeFailed,
     /// The TLS handshake was not finished in time.
     HandshakeTimeout,
+    /// The client showed no certificate, or not the right one.
+    ClientRefused,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -355,6 +357,7 @@ impl EncodeLabelValue for ConnectionEnd {
             Self::Failed => "failed",
             Self::HandshakeFailed => "handshake-failed",
             Self::HandshakeTimeout => "handshake-timeout",
+            Self::ClientRefused => "client-refused",
         };
         EncodeLabelValue::encode(&name, encoder)
     }

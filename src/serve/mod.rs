@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::tls::ServedCertificate;
+use crate::tls::clients::ClientAuthorities;
 use crate::tls::keeper::Keeping;
 use crate::watch::Progress;
 use crate::world::Published;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub certificate: Arc<ServedCertificate>,
     /// How it is kept, where this process does that itself.
     pub keeping: Option<Arc<Keeping>>,
+    /// Who may connect, where that is not everybody.
+    pub clients: Option<Arc<ClientAuthorities>>,
     /// Log lines that were dropped because nobody read them in time.
     pub dropped_log_lines: ErrorCounter,
 }
@@ -95,7 +98,7 @@ impl Server {
     pub async fn run(self, parts: Parts, phases: &Phases) -> Result<(), rustls::Error> {
         let Self { webhook, admin, settings } = self;
         let metrics = Arc::new(Metrics::new());
-        let tls = crate::tls::server_config(Arc::clone(&parts.certificate))?;
+        let tls = crate::tls::server_config(Arc::clone(&parts.certificate), parts.clients.clone())?;
         let transport = Transport::Tls(TlsAcceptor::from(Arc::new(tls)));
 
         let admin_router = admin::router(parts.clone(), Arc::clone(&metrics), phases.watch());

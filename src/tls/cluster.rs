@@ -185,8 +185,17 @@ impl Cluster {
     /// Writes `bundle` into every entry that calls us and has another one. Returns the names of the configurations written.
     ///
     /// # Errors
-    /// Where the API server refuses.
+    /// Where Secret or configuration are not as `view` has seen them any more, or the API server refuses. Somebody who has not
+    /// heard of the latest state could take away what others sign with.
     pub async fn write_bundle(&self, view: &View, bundle: &Authorities) -> Result<Vec<String>, WriteFault> {
+        let latest = self.secrets().get_opt(&self.names.secret).await;
+        let latest =
+            latest.map_err(|error| WriteFault::of(&error, "the caBundle before reading Secret", &self.names.secret))?;
+        if latest.and_then(|secret| secret.resource_version())
+            != view.secret.get().and_then(ResourceExt::resource_version)
+        {
+            return Err(WriteFault::Conflict);
+        }
         let pem: String = bundle.bundle().map(Certificate::pem).collect();
         let mut written = Vec::new();
         for configuration in view.configurations.iter().filter_map(Seen::get) {
@@ -199,11 +208,16 @@ impl Cluster {
             let ca_bundle = ByteString(pem.clone().into_bytes());
             let entry =
                 |entry: &MutatingWebhook| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
-            // With its uid, so that a configuration deleted in this moment is not made again.
+            // With its version, so that nothing newer is written over, and its uid, so that a configuration deleted in this
+            // moment is not made again.
             let patch = json!({
                 "apiVersion": "admissionregistration.k8s.io/v1",
                 "kind": "MutatingWebhookConfiguration",
-                "metadata": { "name": name, "uid": configuration.metadata.uid },
+                "metadata": {
+                    "name": name,
+                    "uid": configuration.metadata.uid,
+                    "resourceVersion": configuration.metadata.resource_version,
+                },
                 "webhooks": entries.into_iter().map(entry).collect::<Vec<_>>(),
             });
             let parameters = PatchParams::apply(FIELD_MANAGER).force();

@@ -26,7 +26,7 @@ pub const CERTIFICATE_FILE: &str = "tls.crt";
 pub const KEY_FILE: &str = "tls.key";
 
 /// How often the files are looked at. The kubelet itself needs up to a minute to bring a changed Secret.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A pair of files that cannot be served, or written.
 #[derive(Debug, Error)]
@@ -191,7 +191,7 @@ impl Contents {
 }
 
 /// The certificates of a file that has to have some.
-fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
     let certificates = Certificate::all_in(pem)?;
     if certificates.is_empty() { Err("it holds no certificate in PEM form".to_owned()) } else { Ok(certificates) }
 }

@@ -41,10 +41,10 @@ impl Load {
             move |number| {
                 let client = client.get_or_insert_with(|| api.connect());
                 let pod = osd(&format!("load-{number}"));
-                let response = api.request(client, "POST", "/api/v1/namespaces/rook-ceph/pods?dryRun=All", &pod)?;
-                match &response["metadata"]["annotations"][NETWORKS] {
+                let created = api.request(client, "POST", "/api/v1/namespaces/rook-ceph/pods?dryRun=All", &pod)?;
+                match &created["metadata"]["annotations"][NETWORKS] {
                     Value::String(networks) if networks.contains("public-net") => Ok(()),
-                    _ => Err(format!("no networks: {response}")),
+                    _ => Err(format!("no networks: {created}")),
                 }
             }
         })
@@ -67,7 +67,12 @@ impl Load {
                 let address = addresses[at % addresses.len()];
                 let bundle = &bundles[at % bundles.len()];
                 let mut client = Client::try_connect(address, bundle, "rook-multihome.rook-multihome.svc")?;
-                let response = client.try_request("POST", "/mutate", &[("content-type", "application/json")], review.as_bytes())?;
+                let response = client.try_request(
+                    "POST",
+                    "/mutate",
+                    &[("content-type", "application/json")],
+                    review.as_bytes(),
+                )?;
                 if response.status == 200 { Ok(()) } else { Err(format!("{} {}", response.status, response.text())) }
             }
         })
@@ -129,9 +134,20 @@ impl Load {
 impl Outcome {
     /// Says how it went, and fails where not everything succeeded.
     pub fn expect_all(self, what: &str) {
-        super::control_plane::say(&format!("{what}: {} done, {} failed, the slowest took {:?}", self.done, self.failures.len(), self.slowest));
+        super::control_plane::say(&format!(
+            "{what}: {} done, {} failed, the slowest took {:?}",
+            self.done,
+            self.failures.len(),
+            self.slowest
+        ));
         assert!(self.done > 20, "{what}: too few to say anything: {self:?}");
-        assert!(self.failures.is_empty(), "{what}: {} of {} failed, first {}", self.failures.len(), self.done, self.failures[0]);
+        assert!(
+            self.failures.is_empty(),
+            "{what}: {} of {} failed, first {}",
+            self.failures.len(),
+            self.done,
+            self.failures[0]
+        );
     }
 }
 

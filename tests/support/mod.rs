@@ -5,6 +5,8 @@
 pub mod client;
 pub mod control_plane;
 pub mod fixtures;
+pub mod load;
+pub mod release;
 pub mod server;
 
 use std::path::{Path, PathBuf};

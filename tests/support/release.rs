@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
-use super::control_plane::ControlPlane;
+use super::control_plane::{ControlPlane, give_address};
 use super::program;
-use super::server::{Running, wait_for};
+use super::server::Running;
 
 /// Where the release is installed.
 pub const NAMESPACE: &str = "rook-multihome";
@@ -64,19 +64,16 @@ impl<'p> Release<'p> {
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
         self.started += 1;
         let address = format!("10.77.0.{}", 10 + self.started);
-        self.plane.address(&address);
+        give_address(&address);
         let command = self.command(&pod, &address);
-        let webhook = format!("{address}:8443").parse().unwrap();
-        let admin = format!("{address}:8080").parse().unwrap();
-        Replica { pod: name, running: Running::start_exactly(command, webhook, admin), address }
+        Replica { pod: name, running: Running::start_exactly(command), address }
     }
 
     fn pod_to_run(&self, plane: &ControlPlane) -> Option<Value> {
         let pods = plane.get(&["pods", "-n", NAMESPACE]);
         let runs = |name: &Value| self.replicas.iter().any(|replica| *name == *replica.pod);
         let mut pods = pods["items"].as_array().unwrap().iter();
-        let pod =
-            pods.find(|pod| pod["metadata"]["deletionTimestamp"].is_null() && !runs(&pod["metadata"]["name"]));
+        let pod = pods.find(|pod| pod["metadata"]["deletionTimestamp"].is_null() && !runs(&pod["metadata"]["name"]));
         pod.cloned()
     }
 
@@ -192,8 +189,6 @@ impl<'p> Release<'p> {
 
     /// Waits until every replica's metric has at least this value.
     pub fn wait_for_metric(&self, metric: &str, value: f64) {
-        for replica in &self.replicas {
-            wait_for(metric, || replica.running.metric(metric) >= value);
-        }
+        self.plane.wait_for(metric, |_| self.replicas.iter().all(|replica| replica.running.metric(metric) >= value));
     }
 }

@@ -52,6 +52,18 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped());
+        let (webhook, admin, child, logs, reading) = Self::begin(&mut command);
+        Self { child, webhook, admin, certs: certs.to_owned(), logs, reading }
+    }
+
+    /// Starts a command with all its flags given.
+    pub fn start_exactly(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let (webhook, admin, child, logs, reading) = Self::begin(&mut command);
+        Self { child, webhook, admin, certs: PathBuf::new(), logs, reading }
+    }
+
+    fn begin(command: &mut Command) -> (SocketAddr, SocketAddr, Child, mpsc::Receiver<Value>, Arc<AtomicBool>) {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, logs) = mpsc::channel();
@@ -69,7 +81,7 @@ impl Running {
             }
         });
         let (webhook, admin) = addresses(&logs);
-        Self { child, webhook, admin, certs: certs.to_owned(), logs, reading }
+        (webhook, admin, child, logs, reading)
     }
 
     pub fn client(&self) -> Client {
@@ -111,6 +123,11 @@ impl Running {
                 return event;
             }
         }
+    }
+
+    /// The log events so far that nobody has waited for.
+    pub fn log(&self) -> Vec<Value> {
+        self.logs.try_iter().collect()
     }
 
     /// From now on nobody reads what the process logs, until it ends.
