@@ -28,6 +28,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// How long after a write another one counts as a struggle with somebody.
 const STRUGGLE: Duration = Duration::from_secs(60);
 
+/// How long a Secret has to be gone before it is made again. When everything is uninstalled, it goes a moment before the webhook
+/// configuration, and would be left behind; and what is served meanwhile does not hang on it.
+const GONE_FOR_GOOD: Duration = Duration::from_secs(5);
+
 /// How things are, for readiness, metrics and people.
 #[derive(Debug, Default)]
 pub struct Keeping {
@@ -70,6 +74,7 @@ pub struct Keeper {
     keeping: Arc<Keeping>,
     store_pause: Pause,
     bundle_pause: Pause,
+    gone_since: Option<Instant>,
     complaint: Option<String>,
 }
 
@@ -86,7 +91,7 @@ impl Keeper {
     pub fn new(cluster: Cluster, lifetimes: Lifetimes, certificate: Arc<ServedCertificate>) -> Self {
         let keeping = Arc::default();
         let (store_pause, bundle_pause) = Default::default();
-        Self { cluster, lifetimes, certificate, keeping, store_pause, bundle_pause, complaint: None }
+        Self { cluster, lifetimes, certificate, keeping, store_pause, bundle_pause, gone_since: None, complaint: None }
     }
 
     /// How things are.
@@ -123,7 +128,8 @@ impl Keeper {
         };
         let Plan { change, stage, .. } = rotation::plan(&stored, &trust, now, &self.lifetimes);
         let mut fault = view.fault.clone();
-        if let Some(change) = change.filter(|_| self.store_pause.is_over()) {
+        let may_store = self.store_pause.is_over() && !self.is_just_gone(&stored);
+        if let Some(change) = change.filter(|_| may_store) {
             match self.carry_out(change, &stored, view, now).await {
                 Ok(()) => {
                     self.store_pause = Pause::default();
@@ -150,6 +156,17 @@ impl Keeper {
         }
         self.publish(stage, Some(authorities), &trust, fault);
         false
+    }
+
+    /// Whether the Secret has been gone for so short a time that more may be about to go.
+    fn is_just_gone(&mut self, stored: &Stored) -> bool {
+        match stored {
+            Stored::Absent => self.gone_since.get_or_insert_with(Instant::now).elapsed() < GONE_FOR_GOOD,
+            Stored::Empty | Stored::Unreadable(_) | Stored::Authorities(_) => {
+                self.gone_since = None;
+                false
+            }
+        }
     }
 
     async fn carry_out(

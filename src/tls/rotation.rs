@@ -260,7 +260,7 @@ pub fn issue_time(current: &Authority, now: SystemTime) -> SystemTime {
 }
 
 impl Authorities {
-    /// What every `caBundle` has to hold, in this order: what signs, what will, what has.
+    /// What every `caBundle` has to hold: what signs, what will, what has.
     pub fn bundle(&self) -> impl Iterator<Item = &Certificate> {
         let introduced = [Some(&self.current), self.next.as_ref()].into_iter().flatten();
         let retired = self.retired.iter().map(|retired| &retired.certificate);
