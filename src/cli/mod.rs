@@ -8,6 +8,8 @@ mod explain;
 mod input;
 mod review;
 mod serve;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

@@ -18,6 +18,8 @@ pub struct Running {
     pub webhook: SocketAddr,
     pub admin: SocketAddr,
     pub certs: PathBuf,
+    /// What was logged until the ports were open.
+    before: Vec<Value>,
     logs: mpsc::Receiver<Value>,
     reading: Arc<AtomicBool>,
 }
@@ -68,8 +70,8 @@ impl Running {
                 }
             }
         });
-        let (webhook, admin) = addresses(&logs);
-        Self { child, webhook, admin, certs: certs.to_owned(), logs, reading }
+        let (webhook, admin, before) = addresses(&logs);
+        Self { child, webhook, admin, certs: certs.to_owned(), before, logs, reading }
     }
 
     pub fn client(&self) -> Client {
@@ -104,6 +106,11 @@ impl Running {
         }
     }
 
+    /// What was logged from the beginning to the end, which has to have come; what was waited for before is not in it.
+    pub fn log(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.before).into_iter().chain(self.logs.iter()).collect()
+    }
+
     /// From now on nobody reads what the process logs, until it ends.
     pub fn stop_reading_logs(&mut self) {
         self.reading.store(false, Ordering::Relaxed);
@@ -136,7 +143,7 @@ impl Drop for Running {
     }
 }
 
-fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr) {
+fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr, Vec<Value>) {
     let mut before = Vec::new();
     loop {
         let event = logs
@@ -144,7 +151,7 @@ fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr) {
             .unwrap_or_else(|_| panic!("the server did not start; it said {before:#?}"));
         if event["message"] == "serving" {
             let address = |key: &str| event[key].as_str().unwrap().parse().unwrap();
-            return (address("webhook"), address("admin"));
+            return (address("webhook"), address("admin"), before);
         }
         before.push(event);
     }
