@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&str; 9] = ["cli", "serve", "tls", "wire", "admit", "watch", "world", "storage", "network"];
 
 /// Libraries that only some rooms may use.
-const KEPT_IN: [(&str, &[&str]); 10] = [
+const KEPT_IN: [(&str, &[&str]); 14] = [
     ("kube", &["watch", "tls"]),
     ("k8s_openapi", &["watch", "tls"]),
     ("axum", &["serve"]),
@@ -20,6 +20,10 @@ const KEPT_IN: [(&str, &[&str]); 10] = [
     ("rustls", &["serve", "tls"]),
     ("tokio", &["cli", "serve", "watch", "tls"]),
     ("clap", &["cli"]),
+    ("opentelemetry", &["cli", "serve"]),
+    ("opentelemetry_http", &["cli"]),
+    ("opentelemetry_otlp", &["cli"]),
+    ("opentelemetry_sdk", &["cli"]),
 ];
 
 /// Rooms that compute and nothing else.

@@ -245,7 +245,7 @@ fn after_a_year_of_pause_it_serves_within_seconds() {
         let took = since.elapsed();
         say(&format!("two replicas started and an OSD was admitted with its networks, {took:?} after the first start"));
         assert!(release.bundles().iter().all(|new| *new != bundle));
-        let log = release.replicas[0].running.log();
+        let log = release.replicas[0].running.log_so_far();
         assert!(
             log.iter().any(|event| event["message"] == "made a new authority in place of one that has expired"),
             "{log:#?}"

@@ -9,6 +9,8 @@ mod input;
 mod review;
 mod serve;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;

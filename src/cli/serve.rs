@@ -78,7 +78,15 @@ impl ServeArgs {
         if let Some(threads) = self.threads {
             runtime.worker_threads(threads.into());
         }
-        runtime.enable_all().build().context("cannot start the runtime")?.block_on(self.serve(dropped_log_lines))
+        let runtime = runtime.enable_all().build().context("cannot start the runtime")?;
+        #[cfg(feature = "otlp")]
+        let traces = super::traces::Traces::start(runtime.handle());
+        runtime.block_on(self.serve(dropped_log_lines))?;
+        #[cfg(feature = "otlp")]
+        if let Some(traces) = traces {
+            traces.finish();
+        }
+        Ok(())
     }
 
     async fn serve(self, dropped_log_lines: ErrorCounter) -> anyhow::Result<()> {

@@ -9,6 +9,8 @@ pub mod listener;
 mod metrics;
 mod phase;
 pub mod routes;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::io;
 use std::net::SocketAddr;

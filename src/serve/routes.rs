@@ -29,6 +29,8 @@ pub(super) struct Webhook {
     published: Arc<Published>,
     metrics: Arc<Metrics>,
     room: Arc<Room>,
+    #[cfg(feature = "otlp")]
+    spans: Arc<super::spans::Spans>,
 }
 
 /// A request that is answered with an HTTP error. The API server treats it as a failed call, and its failure policy decides.
@@ -82,7 +84,7 @@ async fn mutate(State(webhook): State<Webhook>, request: HttpRequest) -> Respons
         return webhook.reject(rejection);
     }
     match webhook.room.collect(body, deadline(head.uri.query())).await {
-        Ok((body, _room)) => webhook.review(&body),
+        Ok((body, _room)) => webhook.review(&head.headers, &body),
         Err(refusal) => webhook.reject(refusal.into()),
     }
 }
@@ -109,11 +111,17 @@ fn deadline(query: Option<&str>) -> Duration {
 
 impl Webhook {
     pub(super) fn new(published: Arc<Published>, metrics: Arc<Metrics>) -> Self {
-        Self { published, metrics, room: Arc::default() }
+        Self {
+            published,
+            metrics,
+            room: Arc::default(),
+            #[cfg(feature = "otlp")]
+            spans: Arc::default(),
+        }
     }
 
     /// Bytes of a review in, answer out. Everything in here is computation: no await, no lock, no call.
-    fn review(&self, body: &[u8]) -> Response {
+    fn review(&self, headers: &HeaderMap, body: &[u8]) -> Response {
         let started = Instant::now();
         let request = match Review::read(body) {
             Ok(request) => request,
@@ -129,11 +137,19 @@ impl Webhook {
         let answer = wire::answer(request.uid(), &decision, admission.pod);
         debug_assert!(wire::patch_applies(body, &answer), "a patch must apply to the pod it was computed from");
         let json = wire::answer_json(&answer);
-        self.record(&request, &decision, &answer, started.elapsed());
+        self.record(headers, &request, &decision, &answer, started.elapsed());
         ([(CONTENT_TYPE, JSON)], json).into_response()
     }
 
-    fn record(&self, request: &Request<'_>, decision: &Decision<'_>, answer: &Answer<'_>, took: Duration) {
+    #[cfg_attr(not(feature = "otlp"), expect(unused_variables, reason = "only spans read headers"))]
+    fn record(
+        &self,
+        headers: &HeaderMap,
+        request: &Request<'_>,
+        decision: &Decision<'_>,
+        answer: &Answer<'_>,
+        took: Duration,
+    ) {
         let outcome = match (&decision.verdict, decision.outcome) {
             (Verdict::Attach { .. }, _) => ReviewOutcome::Attached,
             (Verdict::UseHostNetwork, _) => ReviewOutcome::Host,
@@ -145,10 +161,11 @@ impl Webhook {
         let mode = decision.mode.mode;
         let [cluster, role, networks] = ["cluster", "role", "networks"].map(|key| answer.audit_annotation(key));
         let admission = request.admission();
+        let pod = admission.pod.map(crate::admit::PodView::display_name);
         tracing::info!(
             uid = request.uid(),
             namespace = admission.namespace,
-            pod = admission.pod.map(crate::admit::PodView::display_name),
+            pod,
             outcome = outcome.name(),
             reason,
             cluster,
@@ -158,6 +175,21 @@ impl Webhook {
             dry_run = request.is_dry_run(),
             micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             "review"
+        );
+        #[cfg(feature = "otlp")]
+        self.spans.record(
+            headers,
+            took,
+            &[
+                ("namespace", admission.namespace),
+                ("pod", pod.unwrap_or_default()),
+                ("outcome", outcome.name()),
+                ("mode", mode.name()),
+                ("reason", reason),
+                ("cluster", cluster),
+                ("role", role),
+                ("networks", networks),
+            ],
         );
         self.metrics.reviewed(outcome, role.to_owned(), reason, mode, took);
     }

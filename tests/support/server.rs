@@ -18,6 +18,8 @@ pub struct Running {
     pub webhook: SocketAddr,
     pub admin: SocketAddr,
     pub certs: PathBuf,
+    /// What was logged until the ports were open.
+    before: Vec<Value>,
     logs: mpsc::Receiver<Value>,
     reading: Arc<AtomicBool>,
 }
@@ -52,18 +54,16 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped());
-        let (webhook, admin, child, logs, reading) = Self::begin(&mut command);
-        Self { child, webhook, admin, certs: certs.to_owned(), logs, reading }
+        Self::begin(&mut command, certs)
     }
 
     /// Starts a command with all its flags given.
     pub fn start_exactly(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let (webhook, admin, child, logs, reading) = Self::begin(&mut command);
-        Self { child, webhook, admin, certs: PathBuf::new(), logs, reading }
+        Self::begin(&mut command, Path::new(""))
     }
 
-    fn begin(command: &mut Command) -> (SocketAddr, SocketAddr, Child, mpsc::Receiver<Value>, Arc<AtomicBool>) {
+    fn begin(command: &mut Command, certs: &Path) -> Self {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, logs) = mpsc::channel();
@@ -80,8 +80,8 @@ impl Running {
                 }
             }
         });
-        let (webhook, admin) = addresses(&logs);
-        (webhook, admin, child, logs, reading)
+        let (webhook, admin, before) = addresses(&logs);
+        Self { child, webhook, admin, certs: certs.to_owned(), before, logs, reading }
     }
 
     pub fn client(&self) -> Client {
@@ -126,8 +126,13 @@ impl Running {
     }
 
     /// The log events so far that nobody has waited for.
-    pub fn log(&self) -> Vec<Value> {
-        self.logs.try_iter().collect()
+    pub fn log_so_far(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.before).into_iter().chain(self.logs.try_iter()).collect()
+    }
+
+    /// What was logged from the beginning to the end, which has to have come; what was waited for before is not in it.
+    pub fn log(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.before).into_iter().chain(self.logs.iter()).collect()
     }
 
     /// From now on nobody reads what the process logs, until it ends.
@@ -162,7 +167,7 @@ impl Drop for Running {
     }
 }
 
-fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr) {
+fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr, Vec<Value>) {
     let mut before = Vec::new();
     loop {
         let event = logs
@@ -170,7 +175,7 @@ fn addresses(logs: &mpsc::Receiver<Value>) -> (SocketAddr, SocketAddr) {
             .unwrap_or_else(|_| panic!("the server did not start; it said {before:#?}"));
         if event["message"] == "serving" {
             let address = |key: &str| event[key].as_str().unwrap().parse().unwrap();
-            return (address("webhook"), address("admin"));
+            return (address("webhook"), address("admin"), before);
         }
         before.push(event);
     }
