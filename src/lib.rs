@@ -8,15 +8,16 @@
 //! |---|---|
 //! | [`cli`] | the commands, one file each |
 //! | [`serve`] | HTTPS: connections, routes, drain; the admin port |
+//! | [`tls`] | certificates: made, kept, rotated, replaced while serving; those of clients |
 //! | [`wire`] | AdmissionReview v1: reading one, writing the answer. Pure |
 //! | [`admit`] | the decision: what to do with a pod, and why. Pure |
 //! | [`watch`] | Kubernetes in: watches that keep the world up to date |
 //! | [`world`] | the snapshot that decisions read, and how it is put together |
 //! | [`storage`] | storage systems and their roles, as data. Pure |
 //! | [`network`] | network specs, selections, attachment definitions. Pure |
-//! | [`tls`] | certificates: made, read, replaced while serving |
 //!
-//! Pure rooms have no async, no clock and no I/O. Only `watch` imports `kube`; only `serve` imports `axum` and `hyper`.
+//! Pure rooms have no async, no clock and no I/O. Only `watch` and `tls::cluster` import `kube`; only
+//! `serve` imports `axum` and `hyper`.
 //!
 //! # A pod's way through
 //!

@@ -26,13 +26,7 @@ const LAG: Duration = Duration::from_secs(2);
 /// A control plane with a storage cluster.
 fn plane() -> ControlPlane {
     let plane = ControlPlane::start();
-    plane.namespace("rook-ceph");
-    plane.apply_file("tests/control-plane/crds.yaml");
-    plane.wait_for("the custom resources", |plane| {
-        plane.has_api("ceph.rook.io/v1") && plane.has_api("k8s.cni.cncf.io/v1")
-    });
-    plane.apply_file("examples/ceph-multus/cluster.yaml");
-    plane.apply_file("examples/ceph-multus/networks.yaml");
+    plane.storage_cluster();
     plane
 }
 

@@ -4,6 +4,7 @@
 //! Of a webhook configuration nothing but `caBundle` is ever written, and only in entries that call our Service: GitOps tools
 //! and managed control planes have their own opinion of the rest. The Secret is only written over the version that was read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, pin_mut};
@@ -24,6 +25,11 @@ use super::served::ServedReport;
 use super::stored::{self, Data};
 use crate::watch::with_causes;
 
+/// The annotation by which a webhook configuration leaves its `caBundle` to the replicas,
+const BUNDLE_ANNOTATION: &str = "multihome.rook.io/ca-bundle";
+/// and the value that does. Without it, somebody else writes there, and replicas that go during a change of who does must not
+/// have the last word.
+const BUNDLE_IS_OURS: &str = "self-managed";
 /// The field manager that owns `caBundle`.
 const FIELD_MANAGER: &str = "rook-multihome-certificates";
 /// Where replicas say on their admin port what they serve.
@@ -163,7 +169,7 @@ impl Cluster {
         let name = &self.names.secret;
         let known = view.secret.get();
         let new = || Secret {
-            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta { name: Some(name.clone()), ..view.belonging() },
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         };
@@ -205,6 +211,11 @@ impl Cluster {
                 continue;
             }
             let name = configuration.name_any();
+            if configuration.annotations().get(BUNDLE_ANNOTATION).is_none_or(|value| value != BUNDLE_IS_OURS) {
+                return Err(WriteFault::Failed(format!(
+                    "MutatingWebhookConfiguration {name} does not trust the authority, and has no annotation {BUNDLE_ANNOTATION}: {BUNDLE_IS_OURS} that would leave its caBundle to the replicas"
+                )));
+            }
             let ca_bundle = ByteString(pem.clone().into_bytes());
             let entry =
                 |entry: &MutatingWebhook| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
@@ -279,6 +290,24 @@ impl View {
             Seen::Absent => Some(Stored::Absent),
             Seen::Present(secret) => Some(stored::read(&plain(secret))),
         }
+    }
+}
+
+/// The labels and annotations by which tools that install things know what is theirs.
+const BELONGING: [&str; 3] = ["app.kubernetes.io/", "helm.sh/", "meta.helm.sh/"];
+
+impl View {
+    /// What says to whom the webhook configurations belong. A Secret that is made again belongs to the same, or it would be
+    /// left behind when they are uninstalled.
+    fn belonging(&self) -> ObjectMeta {
+        let owned = |map: &BTreeMap<String, String>| {
+            let known = map.iter().filter(|(key, _)| BELONGING.iter().any(|prefix| key.starts_with(prefix)));
+            known.map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        let Some(configuration) = self.configurations.iter().find_map(Seen::get) else { return ObjectMeta::default() };
+        let labels = configuration.metadata.labels.as_ref().map(owned);
+        let annotations = configuration.metadata.annotations.as_ref().map(owned);
+        ObjectMeta { labels, annotations, ..ObjectMeta::default() }
     }
 }
 

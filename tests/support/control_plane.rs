@@ -103,7 +103,37 @@ impl ControlPlane {
     }
 
     pub fn helm(&self, arguments: &[&str]) -> String {
-        self.try_tool("helm", arguments, "").unwrap_or_else(|error| panic!("helm {}: {error}", arguments.join(" "))).0
+        self.try_helm(arguments).unwrap_or_else(|error| panic!("helm {}: {error}", arguments.join(" ")))
+    }
+
+    pub fn try_helm(&self, arguments: &[&str]) -> Result<String, String> {
+        self.try_tool("helm", arguments, "").map(|(stdout, _)| stdout)
+    }
+
+    /// Whether helm is of the kind that applies on the client, and knows no flag about it.
+    pub fn is_helm_3(&self) -> bool {
+        self.helm(&["version", "--short"]).starts_with("v3")
+    }
+
+    /// The version of the API server, such as `v1.20.2`.
+    pub fn version(&self) -> String {
+        let version: Value = serde_json::from_str(&self.kubectl(&["get", "--raw", "/version"])).unwrap();
+        version["gitVersion"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes the storage cluster of `examples/ceph-multus`, with the custom resources that it needs.
+    pub fn storage_cluster(&self) {
+        self.namespace("rook-ceph");
+        self.apply_file("tests/control-plane/crds.yaml");
+        self.wait_for("the custom resources", |plane| {
+            ["ceph.rook.io/v1", "k8s.cni.cncf.io/v1"].iter().all(|api| plane.has_api(api))
+        });
+        for file in ["cluster", "networks"] {
+            let file = format!("examples/ceph-multus/{file}.yaml");
+            // An API that has just appeared may take a moment longer to be served.
+            let yaml = fs::read_to_string(super::project().join(file)).unwrap();
+            self.wait_for("the storage cluster", |plane| plane.try_kubectl(&["apply", "-f", "-"], &yaml).is_ok());
+        }
     }
 
     pub fn get(&self, arguments: &[&str]) -> Value {
@@ -319,7 +349,7 @@ impl Drop for ControlPlane {
 
 /// Gives the network namespace of the test an address, for a pod.
 pub fn give_address(address: &str) {
-    ip(&["addr", "add", &format!("{address}/32"), "dev", "lo"]);
+    ip(&["addr", "replace", &format!("{address}/32"), "dev", "lo"]);
 }
 
 fn ip(arguments: &[&str]) {

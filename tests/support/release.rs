@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,6 +19,9 @@ pub const NAMESPACE: &str = "rook-multihome";
 /// The name of the release, and so of its objects.
 pub const RELEASE: &str = "rook-multihome";
 
+/// The chart.
+pub const CHART: &str = "charts/rook-multihome";
+
 pub struct Release<'p> {
     plane: &'p ControlPlane,
     pub replicas: Vec<Replica>,
@@ -31,19 +35,57 @@ pub struct Replica {
 }
 
 impl<'p> Release<'p> {
-    /// Makes the namespaces, and installs the chart for those of storage clusters.
+    /// Makes the namespaces, and installs the chart for the one of a storage cluster.
     pub fn install(plane: &'p ControlPlane, values: &[&str]) -> Self {
+        Self::install_chart(plane, CHART, values)
+    }
+
+    /// The same with another chart.
+    pub fn install_chart(plane: &'p ControlPlane, chart: &str, values: &[&str]) -> Self {
+        let release = Self::to_be_installed(plane);
+        let install = ["install", RELEASE, chart, "--namespace", NAMESPACE];
+        plane.helm(&[&install[..], &["--set", "namespaces={rook-ceph}"], values].concat());
+        release
+    }
+
+    /// Makes the namespaces, and leaves it to somebody else to install the chart.
+    pub fn to_be_installed(plane: &'p ControlPlane) -> Self {
         for namespace in ["rook-ceph", NAMESPACE] {
             plane.namespace(namespace);
         }
-        let install = ["install", RELEASE, "charts/rook-multihome", "--namespace", NAMESPACE];
-        plane.helm(&[&install[..], &["--set", "namespaces={rook-ceph}"], values].concat());
         Self { plane, replicas: Vec::new(), started: 0 }
     }
 
     pub fn upgrade(&self, values: &[&str]) {
-        let upgrade = ["upgrade", RELEASE, "charts/rook-multihome", "--namespace", NAMESPACE, "--reuse-values"];
-        self.plane.helm(&[&upgrade[..], values].concat());
+        let upgrade = ["upgrade", RELEASE, CHART, "--namespace", NAMESPACE];
+        self.plane.helm(&[&upgrade[..], &["--set", "namespaces={rook-ceph}"], values].concat());
+    }
+
+    /// Starts the new pods of a rollout and stops the old ones, as they come and go, until it is over.
+    pub fn follow_rollout(&mut self) {
+        loop {
+            let pods = self.plane.get(&["pods", "-n", NAMESPACE]);
+            let is_there = |name: &str| {
+                let mut pods = pods["items"].as_array().unwrap().iter();
+                pods.any(|pod| pod["metadata"]["name"] == name && pod["metadata"]["deletionTimestamp"].is_null())
+            };
+            if let Some(index) = self.replicas.iter().position(|replica| !is_there(&replica.pod)) {
+                self.stop(index);
+            } else if self.pod_to_run(self.plane).is_some() {
+                self.start(self.replicas.len() + 1);
+            } else if self.is_rolled_out() {
+                self.wait_for_endpoints();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn is_rolled_out(&self) -> bool {
+        let deployment = self.plane.get(&["deployment", RELEASE, "-n", NAMESPACE]);
+        let (status, wanted) = (&deployment["status"], &deployment["spec"]["replicas"]);
+        status["observedGeneration"] == deployment["metadata"]["generation"]
+            && ["replicas", "updatedReplicas", "readyReplicas"].iter().all(|count| status[*count] == *wanted)
     }
 
     /// Runs the program in place of every pod that is not run yet, and waits until all answer.
@@ -52,9 +94,10 @@ impl<'p> Release<'p> {
             let replica = self.start_one();
             replica.running.wait_until_ready();
             self.plane.run_pod(NAMESPACE, &replica.pod, &replica.address);
+            // Of the others some may be about to go.
+            self.plane.wait_for("the Service to know the replica", |_| self.endpoints().contains(&replica.address));
             self.replicas.push(replica);
         }
-        self.wait_for_endpoints();
     }
 
     /// Runs the program in place of one pod, without saying that it is ready.
@@ -135,19 +178,29 @@ impl<'p> Release<'p> {
     pub fn wait_for_endpoints(&self) {
         let mut wanted: Vec<&str> = self.replicas.iter().map(|replica| replica.address.as_str()).collect();
         wanted.sort_unstable();
-        self.plane.wait_for("the Service's endpoints", |plane| {
-            let endpoints = plane.get(&["endpoints", RELEASE, "-n", NAMESPACE]);
-            let addresses = endpoints["subsets"][0]["addresses"].as_array().cloned().unwrap_or_default();
-            let mut found: Vec<&str> = addresses.iter().filter_map(|address| address["ip"].as_str()).collect();
-            found.sort_unstable();
-            found == wanted
-        });
+        self.plane.wait_for("the Service's endpoints", |_| self.endpoints() == wanted);
+    }
+
+    fn endpoints(&self) -> Vec<String> {
+        let endpoints = self.plane.get(&["endpoints", RELEASE, "-n", NAMESPACE]);
+        let addresses = endpoints["subsets"][0]["addresses"].as_array().cloned().unwrap_or_default();
+        let mut found: Vec<String> =
+            addresses.iter().filter_map(|address| address["ip"].as_str().map(ToOwned::to_owned)).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Ends a replica as Kubernetes does: the pod is being deleted, and the process is asked to stop.
     pub fn stop(&mut self, index: usize) {
         let mut replica = self.replicas.remove(index);
         self.plane.kubectl(&["delete", "pod", &replica.pod, "-n", NAMESPACE, "--wait=false"]);
+        replica.running.signal("-TERM");
+        assert!(replica.running.wait_for_exit().success());
+        self.forget(&replica.pod);
+    }
+
+    /// Ends the process of a replica whose pod is gone already.
+    pub fn end(&self, mut replica: Replica) {
         replica.running.signal("-TERM");
         assert!(replica.running.wait_for_exit().success());
         self.forget(&replica.pod);
