@@ -560,7 +560,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (1u32..30).prop_map(Event::Wait),
-        1 => (1u32..40_000).prop_map(Event::Wait),
+        1 => (1u32..2_000).prop_map(Event::Wait),
         6 => (0usize..3).prop_map(Event::Act),
         3 => (0usize..3).prop_map(Event::ActLate),
         1 => (0usize..3).prop_map(Event::Restart),
@@ -571,7 +571,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever happens to the Secret and whoever acts when: no API server meets what it does not trust, and in the end
     /// everything is settled.
