@@ -5,16 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::tls::{LifetimeArgs, NameArgs};
 use super::{hint, print};
-use crate::tls::certificate::Certificate;
+use crate::tls::certificate::{Certificate, timestamp};
 use crate::tls::cluster::{Cluster, REPORT_PATH, Replica, WriteFault};
 use crate::tls::rotation::{self, Authorities, Change, Plan, Stage, Stored, Trust};
-use crate::tls::stored::timestamp;
 use crate::tls::{ServedReport, authority, files};
 use crate::watch;
 
@@ -123,11 +122,17 @@ impl MakeArgs {
 
 /// What `status` has found out.
 struct Status {
-    names: [String; 2],
+    kept: Result<Kept, String>,
+    replicas: Result<Vec<Replica>, String>,
+}
+
+/// What the replicas keep in the cluster.
+struct Kept {
+    secret: String,
+    configurations: String,
     stored: Stored,
     trust: Trust,
     plan: Plan,
-    replicas: Result<Vec<Replica>, String>,
 }
 
 impl StatusArgs {
@@ -135,9 +140,13 @@ impl StatusArgs {
         let Self { names, lifetimes, selector, admin_port, output } = self;
         let lifetimes = lifetimes.lifetimes()?;
         let cluster = connect(names).await?;
-        let view = cluster.look().await.map_err(anyhow::Error::msg)?;
-        let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
-        let plan = rotation::plan(&stored, &trust, SystemTime::now(), &lifetimes);
+        let kept = cluster.look().await.map(|view| {
+            let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
+            let plan = rotation::plan(&stored, &trust, SystemTime::now(), &lifetimes);
+            let names = cluster.names();
+            let secret = format!("{}/{}", names.namespace, names.secret);
+            Kept { secret, configurations: names.configurations.join(", "), stored, trust, plan }
+        });
         let replicas = match cluster.replicas(&selector, admin_port).await {
             // In a container, where the replicas may not be asked for, there is at least the one that is in it.
             Err(fault) => {
@@ -145,9 +154,7 @@ impl StatusArgs {
             }
             replicas => replicas,
         };
-        let names = cluster.names();
-        let names = [format!("{}/{}", names.namespace, names.secret), names.configurations.join(", ")];
-        let status = Status { names, stored, trust, plan, replicas };
+        let status = Status { kept, replicas };
         match output {
             Output::Text => print(&status.text()),
             Output::Json => print(&serde_json::to_string_pretty(&status.json())?),
@@ -205,9 +212,55 @@ impl RotateArgs {
 
 impl Status {
     fn text(&self) -> String {
-        let [secret, configurations] = &self.names;
+        let kept = match &self.kept {
+            Ok(kept) => kept.text(),
+            // A replica that reads its certificate from files may not look there, and has no reason to.
+            Err(fault) => format!("stored and trusted\n  {fault}\n"),
+        };
+        let served = match &self.replicas {
+            Err(fault) => format!("  the replicas cannot be listed: {fault}\n"),
+            Ok(replicas) if replicas.is_empty() => "  there are no replicas\n".to_owned(),
+            Ok(replicas) => replicas.iter().map(replica_line).collect(),
+        };
+        let next = match &self.kept {
+            Ok(kept) => format!("stage     {}\nnext      {}\n", kept.plan.stage.name(), kept.next()),
+            Err(_) => String::new(),
+        };
+        format!("{kept}served\n{served}{next}")
+    }
+
+    fn json(&self) -> Value {
+        let served = match &self.replicas {
+            Err(fault) => json!({ "fault": fault }),
+            Ok(replicas) => replicas
+                .iter()
+                .map(|(name, report)| match report {
+                    Ok(report) => json!({ "replica": name, "certificate": report }),
+                    Err(fault) => json!({ "replica": name, "fault": fault }),
+                })
+                .collect(),
+        };
+        match &self.kept {
+            Ok(kept) => {
+                let [stored, trusted] = kept.json();
+                json!({
+                    "stored": stored,
+                    "trusted": trusted,
+                    "served": served,
+                    "stage": kept.plan.stage.name(),
+                    "next": kept.next(),
+                })
+            }
+            Err(fault) => json!({ "fault": fault, "served": served }),
+        }
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        let Self { secret, configurations, stored, trust, plan: _ } = self;
         let mut text = format!("stored in Secret {secret}\n");
-        match &self.stored {
+        match stored {
             Stored::Absent => text.push_str("  there is no such Secret\n"),
             Stored::Empty => text.push_str("  nothing yet\n"),
             Stored::Unreadable(fault) => text.push_str(&format!("  cannot be read: {fault}\n")),
@@ -218,10 +271,8 @@ impl Status {
             }
         }
         text.push_str(&format!("trusted in the caBundle of MutatingWebhookConfiguration {configurations}\n"));
-        match &self.trust {
-            Trust::Unknown | Trust::Absent => {
-                text.push_str("  there is no entry that calls this Service\n");
-            }
+        match trust {
+            Trust::Unknown | Trust::Absent => text.push_str("  there is no entry that calls this Service\n"),
             Trust::Bundles(bundles) => {
                 for (index, bundle) in bundles.iter().enumerate() {
                     let lines: Vec<String> = bundle.iter().map(line).collect();
@@ -230,21 +281,7 @@ impl Status {
                 }
             }
         }
-        text.push_str("served\n");
-        match &self.replicas {
-            Err(fault) => text.push_str(&format!("  the replicas cannot be listed: {fault}\n")),
-            Ok(replicas) if replicas.is_empty() => text.push_str("  there are no replicas\n"),
-            Ok(replicas) => {
-                for (name, report) in replicas {
-                    let said = match report {
-                        Ok(report) => format!("{}, signed by {}", until(report.not_after), report.issuer),
-                        Err(fault) => format!("does not say ({fault})"),
-                    };
-                    text.push_str(&format!("  {name}  {said}\n"));
-                }
-            }
-        }
-        text + &format!("stage     {}\nnext      {}\n", self.plan.stage.name(), self.next())
+        text
     }
 
     /// What happens next, and when.
@@ -271,7 +308,8 @@ impl Status {
         format!("{what}, {due}")
     }
 
-    fn json(&self) -> serde_json::Value {
+    /// What is stored, and what is trusted.
+    fn json(&self) -> [Value; 2] {
         let describe = |certificate: &Certificate| {
             json!({
                 "subject": certificate.subject,
@@ -294,23 +332,14 @@ impl Status {
                 bundles.iter().map(|bundle| bundle.iter().map(describe).collect::<Vec<_>>()).collect()
             }
         };
-        let served = match &self.replicas {
-            Err(fault) => json!({ "fault": fault }),
-            Ok(replicas) => replicas
-                .iter()
-                .map(|(name, report)| match report {
-                    Ok(report) => json!({ "replica": name, "certificate": report }),
-                    Err(fault) => json!({ "replica": name, "fault": fault }),
-                })
-                .collect(),
-        };
-        json!({
-            "stored": stored,
-            "trusted": trusted,
-            "served": served,
-            "stage": self.plan.stage.name(),
-            "next": self.next(),
-        })
+        [stored, trusted]
+    }
+}
+
+fn replica_line((name, report): &Replica) -> String {
+    match report {
+        Ok(report) => format!("  {name}  {}, signed by {}\n", until(report.not_after), report.issuer),
+        Err(fault) => format!("  {name}  does not say ({fault})\n"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::aws_lc_rs;
@@ -126,4 +127,11 @@ pub(super) fn verify_name(leaf: &Certificate, name: &str) -> Result<(), rustls::
 /// Bytes as hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
+}
+
+/// A moment as people and Kubernetes write it, to the second. One that no calendar has becomes the first of them.
+#[must_use]
+pub fn timestamp(moment: SystemTime) -> Timestamp {
+    let exact = Timestamp::try_from(moment).unwrap_or_default();
+    Timestamp::from_second(exact.as_second()).unwrap_or(exact)
 }

@@ -5,7 +5,7 @@
 //! and managed control planes have their own opinion of the rest. The Secret is only written over the version that was read.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, pin_mut};
 use k8s_openapi::ByteString;
@@ -38,6 +38,8 @@ pub const REPORT_PATH: &str = "certificate";
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long after a failure, without a further one, a watch counts as recovered. Attempts come far more often.
+const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
 
 /// What the objects are called.
 #[derive(Clone, Debug)]
@@ -64,8 +66,8 @@ pub struct Cluster {
 pub struct View {
     secret: Seen<Secret>,
     configurations: Vec<Seen<MutatingWebhookConfiguration>>,
-    /// What went wrong when looking last, until it goes right again.
-    pub fault: Option<String>,
+    /// What went wrong when looking last, and when.
+    fault: Option<(Instant, String)>,
 }
 
 /// One object as last seen.
@@ -282,6 +284,14 @@ impl Cluster {
 }
 
 impl View {
+    /// What went wrong when looking last, until it goes right again, or nothing more has gone wrong for a minute: that a watch
+    /// goes on shows only at its next event.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let (at, fault) = self.fault.as_ref()?;
+        (at.elapsed() < FAILURE_IS_OVER).then(|| fault.clone())
+    }
+
     /// What is stored; nothing where nobody has looked yet.
     #[must_use]
     pub fn stored(&self) -> Option<Stored> {
@@ -352,7 +362,10 @@ where
             }
             Err(error) => {
                 let error = format!("watching {name} failed: {}", with_causes(&error));
-                view.send_if_modified(|view| view.fault.replace(error.clone()).as_ref() != Some(&error));
+                view.send_if_modified(|view| {
+                    let before = view.fault.replace((Instant::now(), error.clone()));
+                    before.is_none_or(|(_, before)| before != error)
+                });
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }

@@ -14,7 +14,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::authority::Authority;
-use super::certificate::{verify_chain, verify_name};
+use super::certificate::{timestamp, verify_chain, verify_name};
 use super::cluster::{Cluster, View, WriteFault};
 use super::rotation::{self, Authorities, Change, Lifetimes, Plan, Stage, Stored, Trust};
 use super::served::{Served, ServedCertificate};
@@ -123,11 +123,11 @@ impl Keeper {
     async fn take_turn(&mut self, view: &mut View, now: SystemTime) -> bool {
         let trust = self.cluster.trust(view);
         let Some(stored) = view.stored() else {
-            self.publish(Stage::Unknown, None, &trust, view.fault.clone());
+            self.publish(Stage::Unknown, None, &trust, view.fault());
             return false;
         };
         let Plan { change, stage, .. } = rotation::plan(&stored, &trust, now, &self.lifetimes);
-        let mut fault = view.fault.clone();
+        let mut fault = view.fault();
         let may_store = self.store_pause.is_over() && !self.is_just_gone(&stored);
         if let Some(change) = change.filter(|_| may_store) {
             match self.carry_out(change, &stored, view, now).await {
@@ -278,7 +278,7 @@ fn unreadable(stored: &Stored) -> Option<String> {
 fn clock_fault(current: &Authority) -> String {
     format!(
         "the stored authority is valid only from {}: this machine's clock is behind, or another replica's was ahead when it made it; set the clocks right, and if the authority is at fault, run rook-multihome certs rotate",
-        super::stored::timestamp(current.certificate.not_before)
+        timestamp(current.certificate.not_before)
     )
 }
 

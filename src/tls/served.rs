@@ -12,8 +12,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
-use super::certificate::Certificate;
-use super::stored::timestamp;
+use super::certificate::{Certificate, timestamp};
 
 /// Holds the certificate for each handshake to come. Handshakes read it without a lock.
 #[derive(Debug, Default)]

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::authority::Authority;
-use super::certificate::Certificate;
+use super::certificate::{Certificate, timestamp};
 use super::rotation::{Authorities, Introduced, Retired, Stored};
 
 /// The current authority's certificate,
@@ -103,11 +102,4 @@ pub fn write(authorities: &Authorities, data: &mut Data) {
     }
     // Texts and moments always serialise; were that ever untrue, the rotation would only begin its waits anew.
     put(MOMENTS, serde_json::to_string(&moments).unwrap_or_default());
-}
-
-/// A moment as people and Kubernetes write it, to the second. One that no calendar has becomes the first of them.
-#[must_use]
-pub fn timestamp(moment: SystemTime) -> Timestamp {
-    let exact = Timestamp::try_from(moment).unwrap_or_default();
-    Timestamp::from_second(exact.as_second()).unwrap_or(exact)
 }
