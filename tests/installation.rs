@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rook_multihome::tls::authority;
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, in_own_network, say};
-use support::load::osd;
+use support::load::{Load, osd};
 use support::release::{CHART, NAMESPACE, RELEASE, Release};
 
 /// The chart before this one, as it was.
@@ -117,6 +117,22 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         release.upgrade(&[]);
         release.follow_rollout();
         wait_for_networks(&plane, "forward again");
+
+        say("to a certificate of one's own, with both authorities trusted");
+        let both = format!("{}{}", release.bundles()[0], issued.ca);
+        let both = format!("tls.provided.ca={}", file("both.crt", &both));
+        provided.extend(["--set-file".to_owned(), both]);
+        if !plane.is_helm_3() {
+            provided.push("--force-conflicts".to_owned());
+        }
+        let admissions = Load::of_admissions(&plane, 1);
+        release.upgrade(&refs(&provided));
+        release.follow_rollout();
+        assert!(release.bundles().iter().all(|bundle| bundle.ends_with(&issued.ca)), "nobody writes over it");
+        admissions.stop().expect_all("admissions through the change");
+        release.upgrade(&[]);
+        release.follow_rollout();
+        wait_for_networks(&plane, "self-managed again");
 
         say("uninstalling while the replicas run");
         plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "30s"]);

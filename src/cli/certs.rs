@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::tls::{LifetimeArgs, NameArgs};
+use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{hint, print};
 use crate::tls::certificate::{Certificate, timestamp};
 use crate::tls::cluster::{Cluster, REPORT_PATH, Replica, WriteFault};
@@ -53,6 +53,9 @@ struct StatusArgs {
     names: NameArgs,
     #[command(flatten)]
     lifetimes: LifetimeArgs,
+    /// Where the replicas' certificates come from; of files, nothing is kept in the cluster
+    #[arg(long, value_enum, default_value = "self-managed", env = "ROOK_MULTIHOME_TLS_MODE")]
+    tls_mode: TlsMode,
     /// The labels of the replicas
     #[arg(long, value_name = "LABELS", default_value = "app.kubernetes.io/name=rook-multihome")]
     selector: String,
@@ -137,10 +140,14 @@ struct Kept {
 
 impl StatusArgs {
     async fn run(self) -> anyhow::Result<()> {
-        let Self { names, lifetimes, selector, admin_port, output } = self;
+        let Self { names, lifetimes, tls_mode, selector, admin_port, output } = self;
         let lifetimes = lifetimes.lifetimes()?;
         let cluster = connect(names).await?;
-        let kept = cluster.look().await.map(|view| {
+        let looked = match tls_mode {
+            TlsMode::SelfManaged => cluster.look().await,
+            TlsMode::Files => Err("nothing: the replicas read their certificates from files".to_owned()),
+        };
+        let kept = looked.map(|view| {
             let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
             let plan = rotation::plan(&stored, &trust, SystemTime::now(), &lifetimes);
             let names = cluster.names();
@@ -214,7 +221,6 @@ impl Status {
     fn text(&self) -> String {
         let kept = match &self.kept {
             Ok(kept) => kept.text(),
-            // A replica that reads its certificate from files may not look there, and has no reason to.
             Err(fault) => format!("stored and trusted\n  {fault}\n"),
         };
         let served = match &self.replicas {
