@@ -49,7 +49,7 @@ fn nobody_notices_a_rotation() {
         let plane = plane();
         let mut release = Release::install(
             &plane,
-            &["--set", "tls.selfManaged.leafLifetime=30s,tls.selfManaged.settle=4s,webhook.daemons.failurePolicy=Fail"],
+            &["--set", "tls.selfManaged.leafLifetime=20s,tls.selfManaged.settle=4s,webhook.daemons.failurePolicy=Fail"],
         );
         release.start(2);
         wait_for_networks(&plane);
