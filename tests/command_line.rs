@@ -289,3 +289,24 @@ fn help_reads_well() {
         assert!(serve.contains(&variable), "{variable}");
     }
 }
+
+/// What is wrong with a flag is said with what to write instead.
+#[test]
+fn flags_about_certificates_have_to_fit_together() {
+    for (flags, said) in [
+        (&["--ca-lifetime", "90"][..], "write a whole number and a unit, as in 365d, 12h, 30m or 90s"),
+        (&["--leaf-lifetime", "400d"], "--leaf-lifetime must be shorter than --ca-lifetime"),
+        (&["--ca-lifetime", "10d", "--ca-settle", "4d"], "--ca-settle must be shorter than a third of --ca-lifetime"),
+        (&["--tls-mode", "self-managed", "--manifests", MULTUS], "--tls-mode=self-managed needs a cluster"),
+    ] {
+        let (code, stdout, stderr) = run(program().arg("serve").args(flags), "");
+        assert_ne!(code, Some(0), "{flags:?}");
+        assert!(stdout.is_empty() && stderr.contains(said), "{flags:?}: {stderr}");
+    }
+    let nowhere = tempfile::tempdir().unwrap();
+    for command in ["status", "rotate"] {
+        let (code, stdout, stderr) = run(program().args(["certs", command]).env("HOME", nowhere.path()), "");
+        assert_eq!((code, stdout.as_str()), (Some(1), ""));
+        assert!(stderr.starts_with("error: no Kubernetes cluster to ask; set KUBECONFIG, or run in a pod"), "{stderr}");
+    }
+}

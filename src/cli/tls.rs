@@ -7,6 +7,9 @@ use clap::{Args, ValueEnum};
 use crate::tls::cluster::Names;
 use crate::tls::rotation::Lifetimes;
 
+/// Under which heading --help lists the flags that only self-managed certificates need.
+const SELF_MANAGED: &str = "Self-managed certificates";
+
 /// Where the certificate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum TlsMode {
@@ -20,17 +23,18 @@ pub(super) enum TlsMode {
 #[derive(Debug, Args)]
 pub(super) struct NameArgs {
     /// The namespace of the Service and of the Secret with the authority
-    #[arg(long, value_name = "NAMESPACE", default_value = "rook-multihome", env = "ROOK_MULTIHOME_NAMESPACE")]
+    #[arg(long, help_heading = SELF_MANAGED, value_name = "NAMESPACE", default_value = "rook-multihome", env = "ROOK_MULTIHOME_NAMESPACE")]
     namespace: String,
     /// The Service by which the API server calls
-    #[arg(long, value_name = "SERVICE", default_value = "rook-multihome", env = "ROOK_MULTIHOME_SERVICE")]
+    #[arg(long, help_heading = SELF_MANAGED, value_name = "SERVICE", default_value = "rook-multihome", env = "ROOK_MULTIHOME_SERVICE")]
     service: String,
     /// The Secret with the authority
-    #[arg(long, value_name = "SECRET", default_value = "rook-multihome-ca", env = "ROOK_MULTIHOME_CA_SECRET")]
+    #[arg(long, help_heading = SELF_MANAGED, value_name = "SECRET", default_value = "rook-multihome-ca", env = "ROOK_MULTIHOME_CA_SECRET")]
     ca_secret: String,
     /// The MutatingWebhookConfiguration whose caBundle is kept. Repeatable, or separated by commas
     #[arg(
         long = "webhook-configuration",
+        help_heading = SELF_MANAGED,
         value_name = "NAME",
         default_value = "rook-multihome",
         value_delimiter = ',',
@@ -43,13 +47,13 @@ pub(super) struct NameArgs {
 #[derive(Debug, Args)]
 pub(super) struct LifetimeArgs {
     /// How long an authority is valid; the next one is made after two thirds of that. As in 365d, 12h, 30m, 90s
-    #[arg(long, value_name = "TIME", default_value = "365d", value_parser = duration, env = "ROOK_MULTIHOME_CA_LIFETIME")]
+    #[arg(long, help_heading = SELF_MANAGED, value_name = "TIME", default_value = "365d", value_parser = duration, env = "ROOK_MULTIHOME_CA_LIFETIME")]
     ca_lifetime: Duration,
     /// How long a serving certificate is valid; a new one is made after two thirds of that
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration, env = "ROOK_MULTIHOME_LEAF_LIFETIME")]
+    #[arg(long, help_heading = SELF_MANAGED, value_name = "TIME", default_value = "7d", value_parser = duration, env = "ROOK_MULTIHOME_LEAF_LIFETIME")]
     leaf_lifetime: Duration,
     /// How long a new authority has to be in the caBundle before anything is signed with it
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration, env = "ROOK_MULTIHOME_CA_SETTLE")]
+    #[arg(long, help_heading = SELF_MANAGED, value_name = "TIME", default_value = "1m", value_parser = duration, env = "ROOK_MULTIHOME_CA_SETTLE")]
     ca_settle: Duration,
 }
 
