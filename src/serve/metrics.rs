@@ -82,6 +82,8 @@ pub(super) enum ConnectionEnd {
     HandshakeTimeout,
     /// The client showed no certificate, or not the right one.
     ClientRefused,
+    /// All seats were taken, and a new connection got this one's.
+    Displaced,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -358,6 +360,7 @@ impl EncodeLabelValue for ConnectionEnd {
             Self::HandshakeFailed => "handshake-failed",
             Self::HandshakeTimeout => "handshake-timeout",
             Self::ClientRefused => "client-refused",
+            Self::Displaced => "displaced",
         };
         EncodeLabelValue::encode(&name, encoder)
     }
