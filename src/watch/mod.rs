@@ -32,6 +32,11 @@ const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 const BELIEVED_AT_START: Duration = Duration::from_secs(3);
 /// Objects a page, when a kind is listed. Small, because a page is held in memory whole.
 const PAGE_SIZE: u32 = 50;
+/// How long a watch lasts, in seconds, until it is asked for again from where it was: an API server that has gone without a
+/// word, as in a power failure, is noticed then, and not before.
+const WATCH_SECONDS: u32 = 60;
+/// How long the API server may stay silent on any other request. Watches that others make last up to 290 seconds.
+const SILENCE: Duration = Duration::from_secs(295);
 
 /// The world that watches change, and where they publish it.
 struct Shared {
@@ -45,7 +50,10 @@ struct Shared {
 /// # Errors
 /// Where there is no configuration, or it cannot be used.
 pub async fn connect() -> Result<Client, kube::Error> {
-    let config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    // Without it, an answer that never comes is waited for without end.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     Client::try_from(config)
 }
 
@@ -70,7 +78,7 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
         let gvk = GroupVersionKind::gvk(&resource.group, version, &resource.kind);
         let api: Api<Object> =
             Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, &resource.plural));
-        let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE));
+        let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE).timeout(WATCH_SECONDS));
         pin_mut!(events);
         let mut listed = Vec::new();
         while let Some(event) = events.next().await {
