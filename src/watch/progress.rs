@@ -154,11 +154,15 @@ impl KindProgress {
             current.failing_since = Some(now);
         }
         current.last_failure = Some((now, error.to_owned()));
+        is_new
+    }
+
+    /// A resource that was not there may be there by now; what is known of it is what was known before, if anything was.
+    pub(super) fn doubt(&self) {
+        let mut current = self.current();
         if current.state == State::NotInstalled {
-            // It may be there by now; what is known of it is what was known before, if anything was.
             current.state = if current.listed { State::Synced } else { State::Listing };
         }
-        is_new
     }
 
     pub(super) fn malformed(&self) {

@@ -3,6 +3,7 @@
 //! It lives in a network namespace of its own, whose loopback carries the addresses of the API server and of the webhook's
 //! pods. There is no kubelet: pods stay pending, and where one has to be running, the test says so in its place.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ const SERVER: &str = "10.77.0.1";
 /// Set in the process that runs inside the namespace.
 const INSIDE: &str = "ROOK_MULTIHOME_TEST_NAMESPACE";
 const ADMIN_TOKEN: &str = "admin";
+const API_SERVER: &str = "kube-apiserver";
 
 /// The API server, asked directly: faster than kubectl, and on a connection that stays.
 #[derive(Clone)]
@@ -34,7 +36,8 @@ pub struct Api {
 pub struct ControlPlane {
     assets: PathBuf,
     folder: tempfile::TempDir,
-    processes: Vec<Child>,
+    /// By the names of their programs, in the order in which they were started.
+    processes: RefCell<Vec<(String, Child)>>,
 }
 
 /// Runs a test in a network namespace of its own: outside, starts the test binary again inside one and waits for it.
@@ -73,7 +76,7 @@ impl ControlPlane {
         for arguments in [&["link", "set", "lo", "up"][..], &["addr", "add", "10.77.0.1/32", "dev", "lo"]] {
             ip(arguments);
         }
-        let mut plane = Self { assets, folder: tempfile::tempdir().unwrap(), processes: Vec::new() };
+        let plane = Self { assets, folder: tempfile::tempdir().unwrap(), processes: RefCell::default() };
         plane.write_files();
         plane.start_etcd();
         plane.start_api_server();
@@ -83,6 +86,47 @@ impl ControlPlane {
 
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
+    }
+
+    /// Starts everything, with the custom resources, a storage cluster and its networks.
+    pub fn with_storage() -> Self {
+        let plane = Self::start();
+        plane.namespace("rook-ceph");
+        plane.apply_file("tests/control-plane/crds.yaml");
+        plane.wait_for("the custom resources", |plane| {
+            plane.has_api("ceph.rook.io/v1") && plane.has_api("k8s.cni.cncf.io/v1")
+        });
+        plane.apply_file("examples/ceph-multus/cluster.yaml");
+        plane.apply_file("examples/ceph-multus/networks.yaml");
+        plane
+    }
+
+    /// Ends the API server at once. What it knows stays in etcd.
+    pub fn kill_api_server(&self) {
+        let mut processes = self.processes.borrow_mut();
+        let at = processes.iter().position(|(program, _)| program == API_SERVER).unwrap();
+        let (_, mut child) = processes.remove(at);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// From now on the API server does nothing, and does not close its connections either.
+    pub fn freeze_api_server(&self) {
+        let processes = self.processes.borrow();
+        let (_, child) = processes.iter().find(|(program, _)| program == API_SERVER).unwrap();
+        super::stdout(Command::new("kill").arg("-STOP").arg(child.id().to_string()));
+    }
+
+    /// Takes away all that etcd knows of the past.
+    pub fn compact(&self) {
+        let ask = |path: &str, body: &Value| {
+            let mut etcd = Client::connect_plain("127.0.0.1:2379".parse().unwrap());
+            let response = etcd.request("POST", path, &[], body.to_string().as_bytes());
+            assert_eq!(response.status, 200, "{path}: {}", response.text());
+            response.json()
+        };
+        let revision = ask("/v3/kv/range", &json!({"key": BASE64.encode([0])}))["header"]["revision"].clone();
+        ask("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
     }
 
     /// Runs kubectl as an administrator; standard output and standard error where it succeeds.
@@ -190,7 +234,7 @@ impl ControlPlane {
         self.kubeconfig("admin.kubeconfig", ADMIN_TOKEN);
     }
 
-    fn start_etcd(&mut self) {
+    fn start_etcd(&self) {
         say("starting etcd");
         let data = self.path("etcd");
         self.spawn(
@@ -206,7 +250,8 @@ impl ControlPlane {
         );
     }
 
-    fn start_api_server(&mut self) {
+    /// Starts the API server, and waits until it is ready.
+    pub fn start_api_server(&self) {
         say("starting kube-apiserver");
         let file = |name: &str| self.path(name).display().to_string();
         let policy = super::project().join("tests/control-plane/audit-policy.yaml");
@@ -230,11 +275,11 @@ impl ControlPlane {
             format!("--audit-policy-file={}", policy.display()),
             format!("--audit-log-path={}", file("audit.log")),
         ];
-        self.spawn("kube-apiserver", &arguments);
+        self.spawn(API_SERVER, &arguments);
         self.wait_for("the API server", |plane| plane.try_kubectl(&["get", "--raw", "/readyz"], "").is_ok());
     }
 
-    fn start_controllers(&mut self) {
+    fn start_controllers(&self) {
         say("starting kube-controller-manager");
         let kubeconfig = self.path("admin.kubeconfig").display().to_string();
         let arguments = [
@@ -252,7 +297,7 @@ impl ControlPlane {
         self.wait_for("service accounts", |plane| plane.try_kubectl(&["get", "serviceaccount", "default"], "").is_ok());
     }
 
-    fn spawn(&mut self, program: &str, arguments: &[String]) {
+    fn spawn(&self, program: &str, arguments: &[String]) {
         let log = File::create(self.path(&format!("{program}.log"))).unwrap();
         let child = Command::new(self.assets.join(program))
             .args(arguments)
@@ -261,7 +306,7 @@ impl ControlPlane {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
-        self.processes.push(child);
+        self.processes.borrow_mut().push((program.to_owned(), child));
     }
 
     /// Waits for something that takes a moment; in vain, it says what the processes said last.
@@ -269,7 +314,7 @@ impl ControlPlane {
         let deadline = Instant::now() + Duration::from_secs(120);
         while !done(self) {
             if Instant::now() > deadline {
-                for program in ["etcd", "kube-apiserver", "kube-controller-manager"] {
+                for program in ["etcd", API_SERVER, "kube-controller-manager"] {
                     eprintln!("--- {program}\n{}", tail(&self.path(&format!("{program}.log"))));
                 }
                 panic!("waited in vain for {what}");
@@ -310,7 +355,7 @@ impl Api {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        for child in self.processes.iter_mut().rev() {
+        for (_, child) in self.processes.borrow_mut().iter_mut().rev() {
             _ = child.kill();
             _ = child.wait();
         }

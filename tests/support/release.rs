@@ -59,6 +59,13 @@ impl<'p> Release<'p> {
 
     /// Runs the program in place of one pod, without saying that it is ready.
     pub fn start_one(&mut self) -> Replica {
+        let (pod, address, command) = self.prepare_one();
+        Replica { pod, running: Running::start_exactly(command), address }
+    }
+
+    /// All that it takes to run the program in place of one pod, even where the API server is not there then: the pod, its
+    /// address, and the command.
+    pub fn prepare_one(&mut self) -> (String, String, std::process::Command) {
         self.plane.wait_for("a pod to run", |plane| self.pod_to_run(plane).is_some());
         let pod = self.pod_to_run(self.plane).unwrap();
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
@@ -66,7 +73,7 @@ impl<'p> Release<'p> {
         let address = format!("10.77.0.{}", 10 + self.started);
         give_address(&address);
         let command = self.command(&pod, &address);
-        Replica { pod: name, running: Running::start_exactly(command), address }
+        (name, address, command)
     }
 
     fn pod_to_run(&self, plane: &ControlPlane) -> Option<Value> {
@@ -153,6 +160,32 @@ impl<'p> Release<'p> {
         self.forget(&replica.pod);
     }
 
+    /// Rolls the Deployment over: its controller makes new pods and deletes old ones, and they are run and stopped.
+    pub fn roll(&mut self) {
+        self.plane.kubectl(&["rollout", "restart", "deployment", RELEASE, "-n", NAMESPACE]);
+        for _ in 0..self.replicas.len() {
+            let replica = self.start_one();
+            replica.running.wait_until_ready();
+            self.plane.run_pod(NAMESPACE, &replica.pod, &replica.address);
+            self.replicas.push(replica);
+            self.plane.wait_for("an old pod to be deleted", |plane| self.deleted(plane).is_some());
+            let deleted = self.deleted(self.plane).unwrap();
+            self.stop(deleted);
+        }
+        self.wait_for_endpoints();
+    }
+
+    /// The replica whose pod is being deleted.
+    fn deleted(&self, plane: &ControlPlane) -> Option<usize> {
+        let pods = plane.get(&["pods", "-n", NAMESPACE]);
+        let pods = pods["items"].as_array().unwrap();
+        let is_deleted = |replica: &Replica| {
+            pods.iter()
+                .any(|pod| pod["metadata"]["name"] == *replica.pod && !pod["metadata"]["deletionTimestamp"].is_null())
+        };
+        self.replicas.iter().position(is_deleted)
+    }
+
     /// Ends a replica as a power failure does.
     pub fn kill(&mut self, index: usize) {
         let mut replica = self.replicas.remove(index);
@@ -161,9 +194,20 @@ impl<'p> Release<'p> {
         self.forget(&replica.pod);
     }
 
-    fn forget(&self, pod: &str) {
+    /// Takes a pod away, as is done when its node is known to be gone.
+    pub fn forget(&self, pod: &str) {
         let force = ["--force", "--grace-period=0", "--wait=false"];
         self.plane.kubectl(&[&["delete", "pod", pod, "-n", NAMESPACE, "--ignore-not-found"], &force[..]].concat());
+    }
+
+    /// Waits until an OSD gets its networks: a replica is ready as soon as it has asked once which clusters there are, and a
+    /// cluster may come later.
+    pub fn wait_for_networks(&self) {
+        let pod = super::load::osd("first").to_string();
+        self.plane.wait_for("an OSD that gets its networks", |plane| {
+            let created = plane.try_kubectl(&["apply", "--dry-run=server", "-o", "json", "-f", "-"], &pod);
+            created.is_ok_and(|(pod, _)| pod.contains("public-net"))
+        });
     }
 
     /// The `caBundle` of every entry, as PEM texts.

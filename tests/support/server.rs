@@ -152,6 +152,13 @@ impl Running {
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+
+    /// Memory of the process, in kB: `VmRSS` now, `VmHWM` at the most.
+    pub fn memory(&self, which: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
 }
 
 impl Drop for Running {
