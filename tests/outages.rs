@@ -19,9 +19,12 @@ const SERVICE: &str = "rook-multihome.rook-multihome.svc";
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 const BOTH: &str = "public=rook-ceph/public-net,cluster=rook-ceph/cluster-net";
 const FAIL: &str = "webhook.daemons.failurePolicy=Fail";
-/// What the API server says of a pod that it refuses because nobody answers.
-const REFUSED: &str = r#"failed calling webhook "daemons.multihome.rook.io""#;
 const MIB: u64 = 1024;
+
+/// Whether the API server refused a pod because the webhook for daemons did not answer, and says so.
+fn is_refused(error: &str) -> bool {
+    error.replace('\\', "").contains(r#"failed calling webhook "daemons.multihome.rook.io""#)
+}
 
 /// The networks that a replica, asked directly, gives to an OSD.
 fn networks(replica: &Running, roots: &Roots, review: &str) -> Value {
@@ -98,10 +101,7 @@ fn without_the_api_server_reviews_are_answered_from_what_was_known() {
         assert!(reasons.contains("[-] watch cephclusters: not listed yet; "), "{reasons}");
         assert!(failing(&late.running) > 20.0);
 
-        what_is_deleted_meanwhile_is_noticed(&plane, replica, &roots);
-        let since = Instant::now();
-        late.running.wait_until_ready();
-        say(&format!("whoever started without the API server was ready {:?} after that", since.elapsed()));
+        what_is_deleted_meanwhile_is_noticed(&plane, replica, &late.running, &roots);
         assert_eq!(networks(&late.running, &roots, &fixtures::named("osd-multus").compact_review()), ONE);
     });
 }
@@ -109,10 +109,13 @@ fn without_the_api_server_reviews_are_answered_from_what_was_known() {
 const ONE: &str = "public=rook-ceph/public-net";
 
 /// The replica stands still while the API server comes back without a past: only a list can tell it what is gone.
-fn what_is_deleted_meanwhile_is_noticed(plane: &ControlPlane, replica: &Running, roots: &Roots) {
-    say("the API server comes back; one replica does not see what happens until etcd has forgotten it");
+fn what_is_deleted_meanwhile_is_noticed(plane: &ControlPlane, replica: &Running, late: &Running, roots: &Roots) {
+    say("the API server comes back; the first replica does not see what happens until etcd has forgotten it");
     replica.signal("-STOP");
     plane.start_api_server();
+    let since = Instant::now();
+    late.wait_until_ready();
+    say(&format!("the replica that started without it was ready {:?} after it", since.elapsed()));
     let patch = r#"{"spec":{"network":{"selectors":{"cluster":null}}}}"#;
     plane.kubectl(&["patch", "cephcluster", "my-cluster", "-n", "rook-ceph", "--type=merge", "-p", patch]);
     plane.kubectl(&["delete", "network-attachment-definition", "cluster-net", "-n", "rook-ceph"]);
@@ -133,4 +136,230 @@ fn what_is_deleted_meanwhile_is_noticed(plane: &ControlPlane, replica: &Running,
     assert!(log.iter().any(gone), "{log:#?}");
     assert!(failing(replica) < 0.1);
     assert_eq!(replica.admin("/readyz").0, 200);
+}
+
+/// Everything that an operator does to replicas, and the worst that can happen to one, while pods are created without a pause.
+#[test]
+fn replicas_come_and_go_and_only_a_death_is_noticed() {
+    in_own_network("replicas_come_and_go_and_only_a_death_is_noticed", || {
+        let plane = ControlPlane::with_storage();
+        let mut release = Release::install(&plane, &["--set", FAIL]);
+        release.start(2);
+        release.wait_for_networks();
+
+        let load = Load::of_admissions(&plane, 2);
+        say("stopping one of two replicas, in the middle of a request");
+        let slow = a_slow_request(&plane, &release.replicas[0]);
+        release.stop(0);
+        assert_eq!(slow.join().unwrap(), Some(200), "it came to its end when nothing new was accepted any more");
+        release.start(2);
+        say("rolling both over");
+        release.roll();
+        load.stop().expect_all("admissions while replicas were stopped and rolled");
+
+        one_dies(&plane, &mut release, "-KILL", "under Fail, one killed", is_refused);
+        one_dies(&plane, &mut release, "-STOP", "under Fail, one hanging", is_refused);
+        release.upgrade(&["--set", "webhook.daemons.failurePolicy=Ignore"]);
+        std::thread::sleep(Duration::from_secs(2));
+        one_dies(&plane, &mut release, "-KILL", "under Ignore, one killed", |failure| failure.contains("no networks"));
+    });
+}
+
+/// A request whose second half comes after eight seconds: past the delay in which a replica that leaves serves on.
+fn a_slow_request(plane: &ControlPlane, replica: &Replica) -> std::thread::JoinHandle<Option<u16>> {
+    let roots = plane.api().bundles().unwrap().remove(0);
+    let mut client = Client::try_connect(replica.running.webhook, &roots, SERVICE).unwrap();
+    let review = fixtures::named("osd-multus").compact_review();
+    let (first, second) = review.as_bytes().split_at(1000);
+    client.send_head("POST", "/mutate", &[("content-type", "application/json")], review.len());
+    client.send(first);
+    let second = second.to_vec();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(8));
+        client.send(&second);
+        client.read_response().map(|response| response.status)
+    })
+}
+
+/// One of two replicas dies, and for some seconds nobody knows. Every failure has to be one that is `expected`; once its address
+/// is taken from the Service, there are none.
+fn one_dies(
+    plane: &ControlPlane,
+    release: &mut Release<'_>,
+    signal: &str,
+    what: &str,
+    expected: impl Fn(&str) -> bool,
+) {
+    let load = Load::of_admissions(plane, 2);
+    std::thread::sleep(Duration::from_secs(1));
+    let dead = release.replicas.remove(0);
+    dead.running.signal(signal);
+    std::thread::sleep(Duration::from_secs(11));
+    release.forget(&dead.pod);
+    release.wait_for_endpoints();
+    // What is on its way still may take as long as the API server waits.
+    std::thread::sleep(Duration::from_secs(6));
+    let outcome = load.stop();
+    say(&format!(
+        "{what} for 11 s: {} admissions, {} failed, the slowest took {:?}",
+        outcome.done,
+        outcome.failures.len(),
+        outcome.slowest
+    ));
+    if let Some(failure) = outcome.failures.iter().find(|failure| !expected(failure)) {
+        panic!("{what}: {failure}");
+    }
+    let load = Load::of_admissions(plane, 2);
+    std::thread::sleep(Duration::from_secs(3));
+    load.stop().expect_all("admissions by the other replica alone");
+    drop(dead);
+    release.start(2);
+}
+
+/// Both replicas are down, as after a power failure: what must not wait for the webhook does not.
+#[test]
+fn nothing_that_the_webhook_needs_waits_for_the_webhook() {
+    in_own_network("nothing_that_the_webhook_needs_waits_for_the_webhook", || {
+        let plane = ControlPlane::with_storage();
+        let mut release = Release::install(&plane, &["--set", FAIL]);
+        release.start(2);
+        release.wait_for_networks();
+        say("both replicas die");
+        release.kill(0);
+        release.kill(0);
+        release.wait_for_endpoints();
+
+        plane.wait_for("the webhook's own pods", |plane| {
+            plane.get(&["pods", "-n", NAMESPACE])["items"].as_array().unwrap().len() == 2
+        });
+        everything_else_is_admitted(&plane);
+        let refused = create(&plane, &osd("refused")).unwrap_err();
+        say(&format!("an OSD is refused: {}", refused.trim()));
+        assert!(is_refused(&refused), "{refused}");
+
+        say("letting go of the daemons, as in an emergency");
+        for_daemons(&plane, "Ignore");
+        let admitted = admitted_at_last(&plane);
+        assert_eq!(admitted["metadata"]["annotations"][NETWORKS], Value::Null, "it is admitted as it is");
+        for_daemons(&plane, "Fail");
+        plane.wait_for("the policy", |plane| create(plane, &osd("refused")).is_err());
+
+        say("an OSD of a Deployment waits for the webhook");
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "rook-ceph-osd-0", "namespace": "rook-ceph"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "rook-ceph-osd"}},
+                "template": {"metadata": {"labels": osd("o")["metadata"]["labels"]}, "spec": osd("o")["spec"]},
+            },
+        });
+        plane.apply(&deployment.to_string());
+        let events = ["get", "events", "-n", "rook-ceph", "--field-selector", "reason=FailedCreate"];
+        plane.wait_for("the refusal", |plane| is_refused(&plane.kubectl(&events)));
+        let since = Instant::now();
+        std::thread::sleep(Duration::from_secs(10));
+        assert!(pods(&plane, "rook-ceph-osd").is_empty());
+        release.start(1);
+        let outage = since.elapsed();
+        plane.wait_for("the OSD", |plane| !pods(plane, "rook-ceph-osd").is_empty());
+        say(&format!("after an outage of {outage:?} it came by itself {:?} later", since.elapsed() - outage));
+        let networks = pods(&plane, "rook-ceph-osd")[0]["metadata"]["annotations"][NETWORKS].clone();
+        assert!(networks.as_str().unwrap().contains("cluster-net"), "{networks}");
+
+        let columns =
+            r"custom-columns=POD:.metadata.name,NETWORKS:.metadata.annotations.k8s\.v1\.cni\.cncf\.io/networks";
+        let listed = plane.kubectl(&["get", "pods", "-n", "rook-ceph", "--output", columns]);
+        assert!(listed.contains("cluster-net"), "{listed}");
+
+        say("again, and this time the ReplicaSet is touched after it");
+        release.kill(0);
+        plane.kubectl(&["delete", "pod", "-n", "rook-ceph", "-l", "app=rook-ceph-osd", "--force", "--grace-period=0"]);
+        std::thread::sleep(Duration::from_secs(10));
+        assert!(pods(&plane, "rook-ceph-osd").is_empty());
+        release.start(1);
+        plane.kubectl(&["annotate", "replicaset", "-n", "rook-ceph", "--all", "--overwrite", "tried=now"]);
+        let since = Instant::now();
+        plane.wait_for("the OSD", |plane| !pods(plane, "rook-ceph-osd").is_empty());
+        say(&format!("it came {:?} later", since.elapsed()));
+        assert!(since.elapsed() < Duration::from_secs(3));
+
+        say("taking the webhook configuration away while nobody answers");
+        release.kill(0);
+        assert!(create(&plane, &osd("refused")).is_err());
+        plane.kubectl(&["delete", "mutatingwebhookconfiguration", RELEASE]);
+        admitted_at_last(&plane);
+        say("and putting it back");
+        release.upgrade(&[]);
+        release.start(1);
+        release.wait_for_networks();
+    });
+}
+
+fn create(plane: &ControlPlane, pod: &Value) -> Result<Value, String> {
+    let created = plane.try_kubectl(&["create", "--dry-run=server", "-o", "json", "-f", "-"], &pod.to_string());
+    created.map(|(pod, _)| serde_json::from_str(&pod).unwrap())
+}
+
+fn admitted_at_last(plane: &ControlPlane) -> Value {
+    let since = Instant::now();
+    plane.wait_for("an OSD to be admitted", |plane| create(plane, &osd("admitted")).is_ok());
+    say(&format!("OSDs are admitted after {:?}", since.elapsed()));
+    create(plane, &osd("admitted")).unwrap()
+}
+
+fn for_daemons(plane: &ControlPlane, policy: &str) {
+    let patch = json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": policy}]).to_string();
+    plane.kubectl(&["patch", "mutatingwebhookconfiguration", RELEASE, "--type=json", "-p", &patch]);
+}
+
+fn pods(plane: &ControlPlane, app: &str) -> Vec<Value> {
+    let pods = plane.get(&["pods", "-n", "rook-ceph", "-l", &format!("app={app}")]);
+    pods["items"].as_array().unwrap().clone()
+}
+
+/// Whatever starts together with storage: none of it is a daemon in a storage namespace, so none of it can be refused.
+fn everything_else_is_admitted(plane: &ControlPlane) {
+    plane.namespace("apps");
+    plane.namespace("kube-system");
+    let pods = [
+        ("kube-system", "kube-multus-ds"),
+        ("kube-system", "whereabouts"),
+        ("kube-system", "kube-dns"),
+        ("kube-system", "rook-ceph-osd"),
+        (NAMESPACE, "rook-ceph-osd"),
+        ("rook-ceph", "rook-ceph-operator"),
+        ("rook-ceph", "rook-discover"),
+        ("rook-ceph", "csi-rbdplugin"),
+        ("rook-ceph", "csi-cephfsplugin"),
+        ("rook-ceph", "rbd.csi.ceph.com-nodeplugin"),
+        ("rook-ceph", "rook-ceph-crashcollector"),
+        ("rook-ceph", "rook-ceph-exporter"),
+        ("rook-ceph", "something-else"),
+        ("apps", "rook-ceph-osd"),
+    ];
+    for (namespace, app) in pods {
+        let mut pod = osd("early");
+        pod["metadata"]["namespace"] = namespace.into();
+        pod["metadata"]["labels"]["app"] = app.into();
+        create(plane, &pod).unwrap_or_else(|error| panic!("{app} in {namespace}: {error}"));
+    }
+    let mut unlabelled = osd("early");
+    unlabelled["metadata"].as_object_mut().unwrap().remove("labels");
+    create(plane, &unlabelled).unwrap();
+
+    say("a DaemonSet of the network, whose pods come from the real controller");
+    let multus = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "kube-multus-ds", "namespace": "kube-system"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "multus"}},
+            "template": {
+                "metadata": {"labels": {"app": "multus"}},
+                "spec": {"hostNetwork": true, "tolerations": [{"operator": "Exists"}], "containers": [{"name": "c", "image": "none"}]},
+            },
+        },
+    });
+    plane.apply(&multus.to_string());
+    plane.wait_for("its pod", |plane| {
+        let pods = plane.get(&["pods", "-n", "kube-system", "-l", "app=multus"]);
+        !pods["items"].as_array().unwrap().is_empty()
+    });
 }

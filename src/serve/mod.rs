@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
@@ -34,6 +34,8 @@ use routes::Webhook;
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
 /// Connections of the admin port.
 const ADMIN_CONNECTIONS: usize = 256;
+/// Connections that may wait to be accepted. Past that, the kernel drops them, and their clients try again after a second.
+const BACKLOG: u32 = 4096;
 /// Files that are open besides the connections: watches, standard streams, the runtime's own.
 const OTHER_FILES: usize = 64;
 
@@ -83,8 +85,8 @@ impl Server {
     /// # Errors
     /// Which address cannot be bound, and why.
     pub async fn bind(settings: ServeSettings) -> io::Result<Self> {
-        let webhook = bind(settings.listen).await?;
-        let admin = bind(settings.admin_listen).await?;
+        let webhook = bind(settings.listen)?;
+        let admin = bind(settings.admin_listen)?;
         Ok(Self { webhook, admin, settings })
     }
 
@@ -144,10 +146,14 @@ fn open_files() -> Option<usize> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
 #[cfg(test)]
