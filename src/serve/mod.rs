@@ -80,11 +80,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both ports.
+    /// Binds both ports. To be called inside a runtime.
     ///
     /// # Errors
     /// Which address cannot be bound, and why.
-    pub async fn bind(settings: ServeSettings) -> io::Result<Self> {
+    pub fn bind(settings: ServeSettings) -> io::Result<Self> {
         let webhook = bind(settings.listen)?;
         let admin = bind(settings.admin_listen)?;
         Ok(Self { webhook, admin, settings })

@@ -14,6 +14,9 @@ use tokio::time::Instant;
 /// How long a request under way, or an answer that was just given, keeps a connection from being displaced. The API server
 /// sends a review within milliseconds.
 const BUSY: Duration = Duration::from_secs(1);
+/// How long every connection may stay: enough for a handshake and a request. A flood gets every seat once in that time, and
+/// whatever comes faster waits in the kernel's queue.
+const STAY: Duration = Duration::from_millis(200);
 /// The pause until somebody is looked for again, where nobody could be displaced.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -41,6 +44,7 @@ pub(super) struct Seat {
 
 /// The requests of one connection.
 pub(super) struct Activity {
+    opened: Instant,
     requests: Mutex<Requests>,
     first: Notify,
     displaced: Notify,
@@ -128,13 +132,13 @@ enum Standing {
     Unanswered,
     /// A request was answered with success, last then.
     Answered(Instant),
-    /// A request has just begun, or was just answered.
+    /// It was just opened, or a request has just begun or was just answered.
     Busy,
 }
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { requests: Mutex::default(), first: Notify::new(), displaced: Notify::new() }
+        Self { opened: Instant::now(), requests: Mutex::default(), first: Notify::new(), displaced: Notify::new() }
     }
 }
 
@@ -180,9 +184,10 @@ impl Activity {
 
     fn standing(&self, now: Instant) -> Standing {
         let requests = self.requests();
-        let is_recent = |at: Instant| now.saturating_duration_since(at) < BUSY;
+        let is_within = |time: Duration, since: Instant| now.saturating_duration_since(since) < time;
+        let is_busy = requests.busy_since.or(requests.answered).is_some_and(|since| is_within(BUSY, since));
         match requests.answered {
-            _ if requests.busy_since.or(requests.answered).is_some_and(is_recent) => Standing::Busy,
+            _ if is_busy || is_within(STAY, self.opened) => Standing::Busy,
             Some(at) => Standing::Answered(at),
             None => Standing::Unanswered,
         }
@@ -233,6 +238,8 @@ mod tests {
             [seats.take().await, seats.take().await, seats.take().await, seats.take().await];
         answer(&answered);
         let request = Activity::begin(&asking.activity);
+        seats.displace(Instant::now());
+        assert!(!is_displaced(&silent).await, "it has only just come");
         advance(BUSY / 2).await;
         seats.displace(Instant::now());
         assert!(is_displaced(&silent).await, "it came before the new one");

@@ -117,18 +117,6 @@ impl ControlPlane {
         super::stdout(Command::new("kill").arg("-STOP").arg(child.id().to_string()));
     }
 
-    /// Takes away all that etcd knows of the past.
-    pub fn compact(&self) {
-        let ask = |path: &str, body: &Value| {
-            let mut etcd = Client::connect_plain("127.0.0.1:2379".parse().unwrap());
-            let response = etcd.request("POST", path, &[], body.to_string().as_bytes());
-            assert_eq!(response.status, 200, "{path}: {}", response.text());
-            response.json()
-        };
-        let revision = ask("/v3/kv/range", &json!({"key": BASE64.encode([0])}))["header"]["revision"].clone();
-        ask("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
-    }
-
     /// Runs kubectl as an administrator; standard output and standard error where it succeeds.
     pub fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<(String, String), String> {
         self.try_tool("kubectl", arguments, input)
@@ -360,6 +348,18 @@ impl Drop for ControlPlane {
             _ = child.wait();
         }
     }
+}
+
+/// Takes away all that etcd knows of the past.
+pub fn compact_etcd() {
+    let ask = |path: &str, body: &Value| {
+        let mut etcd = Client::connect_plain("127.0.0.1:2379".parse().unwrap());
+        let response = etcd.request("POST", path, &[], body.to_string().as_bytes());
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        response.json()
+    };
+    let revision = ask("/v3/kv/range", &json!({"key": BASE64.encode([0])}))["header"]["revision"].clone();
+    ask("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
 }
 
 /// Gives the network namespace of the test an address, for a pod.
