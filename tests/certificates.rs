@@ -15,29 +15,13 @@ use rook_multihome::tls::rotation::{Authorities, Introduced};
 use rook_multihome::tls::stored::{self, Data};
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, in_own_network, say};
-use support::load::{Load, osd};
+use support::load::Load;
 use support::release::{NAMESPACE, RELEASE, Release};
 use support::{fixtures, program};
 
 const CA_SECRET: &str = "rook-multihome-ca";
 /// How late the test's own client is to notice a changed bundle; the settle time is longer.
 const LAG: Duration = Duration::from_secs(2);
-
-/// A control plane with a storage cluster.
-fn plane() -> ControlPlane {
-    let plane = ControlPlane::start();
-    plane.storage_cluster();
-    plane
-}
-
-/// A replica is ready as soon as it has asked once which clusters there are, and a cluster may come later.
-fn wait_for_networks(plane: &ControlPlane) {
-    let pod = osd("first").to_string();
-    plane.wait_for("an OSD that gets its networks", |plane| {
-        let created = plane.try_kubectl(&["apply", "--dry-run=server", "-o", "json", "-f", "-"], &pod);
-        created.is_ok_and(|(pod, _)| pod.contains("public-net"))
-    });
-}
 
 fn review() -> String {
     fixtures::named("osd-multus").review
@@ -46,13 +30,13 @@ fn review() -> String {
 #[test]
 fn nobody_notices_a_rotation() {
     in_own_network("nobody_notices_a_rotation", || {
-        let plane = plane();
+        let plane = ControlPlane::with_storage();
         let mut release = Release::install(
             &plane,
             &["--set", "tls.selfManaged.leafLifetime=20s,tls.selfManaged.settle=4s,webhook.daemons.failurePolicy=Fail"],
         );
         release.start(2);
-        wait_for_networks(&plane);
+        plane.wait_for_networks();
         let first = release.bundles();
         assert_eq!(first[0], first[1], "both entries trust the same");
         assert_eq!(first[0].matches("BEGIN CERTIFICATE").count(), 1);
@@ -217,7 +201,7 @@ fn nothing_is_left_behind(plane: &ControlPlane, release: Release<'_>) {
 #[test]
 fn after_a_year_of_pause_it_serves_within_seconds() {
     in_own_network("after_a_year_of_pause_it_serves_within_seconds", || {
-        let plane = plane();
+        let plane = ControlPlane::with_storage();
         let mut release = Release::install(&plane, &["--set", "webhook.daemons.failurePolicy=Fail"]);
         let day = Duration::from_hours(24);
         let old = Authority::new(SystemTime::now() - 400 * day, 365 * day).unwrap();
@@ -235,7 +219,7 @@ fn after_a_year_of_pause_it_serves_within_seconds() {
         }
         let since = Instant::now();
         release.start(2);
-        wait_for_networks(&plane);
+        plane.wait_for_networks();
         let took = since.elapsed();
         say(&format!("two replicas started and an OSD was admitted with its networks, {took:?} after the first start"));
         assert!(release.bundles().iter().all(|new| *new != bundle));
@@ -251,7 +235,7 @@ fn after_a_year_of_pause_it_serves_within_seconds() {
 #[test]
 fn nobody_notices_that_mounted_files_are_replaced() {
     in_own_network("nobody_notices_that_mounted_files_are_replaced", || {
-        let plane = plane();
+        let plane = ControlPlane::with_storage();
         let names = [format!("{RELEASE}.{NAMESPACE}.svc")];
         let issue = || authority::issue(&names, SystemTime::now(), Duration::from_hours(24)).unwrap();
         let write = |name: &str, text: &str| {
@@ -280,7 +264,7 @@ fn nobody_notices_that_mounted_files_are_replaced() {
         let first: Vec<&str> = first.iter().map(String::as_str).collect();
         let mut release = Release::install(&plane, &first);
         release.start(2);
-        wait_for_networks(&plane);
+        plane.wait_for_networks();
         let folder = release.mounted("/certs");
         let addresses: Vec<SocketAddr> = release.replicas.iter().map(|replica| replica.running.webhook).collect();
         let admissions = Load::of_admissions(&plane, 2);

@@ -4,12 +4,12 @@
 
 mod support;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rook_multihome::tls::authority;
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, in_own_network, say};
-use support::load::{Load, osd};
+use support::load::Load;
 use support::release::{CHART, NAMESPACE, RELEASE, Release};
 
 /// The chart before this one, as it was.
@@ -39,21 +39,10 @@ fn names(objects: &[Value]) -> Vec<String> {
     objects.iter().map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect()
 }
 
-/// Waits until an OSD gets its networks, and says how long that took.
+/// Waits until an OSD gets its networks.
 fn wait_for_networks(plane: &ControlPlane, when: &str) {
-    let since = Instant::now();
-    let pod = osd("any").to_string();
-    plane.wait_for("an OSD that gets its networks", |plane| {
-        let created = plane.try_kubectl(&["apply", "--dry-run=server", "-o", "json", "-f", "-"], &pod);
-        created.is_ok_and(|(pod, _)| pod.contains("public-net"))
-    });
-    say(&format!("{when}: an OSD got its networks after {:?}", since.elapsed()));
-}
-
-fn plane() -> ControlPlane {
-    let plane = ControlPlane::start();
-    plane.storage_cluster();
-    plane
+    let took = plane.wait_for_networks();
+    say(&format!("{when}: an OSD got its networks after {took:?}"));
 }
 
 fn refs(values: &[String]) -> Vec<&str> {
@@ -63,7 +52,7 @@ fn refs(values: &[String]) -> Vec<&str> {
 #[test]
 fn from_the_previous_version_and_back_and_nothing_is_left() {
     in_own_network("from_the_previous_version_and_back_and_nothing_is_left", || {
-        let plane = plane();
+        let plane = ControlPlane::with_storage();
         let issued =
             authority::issue(&[format!("{RELEASE}.{NAMESPACE}.svc")], SystemTime::now(), Duration::from_hours(24))
                 .unwrap();
@@ -191,7 +180,7 @@ fn written(plane: &ControlPlane) -> Vec<Value> {
 #[test]
 fn without_helm_in_the_cluster_the_result_is_the_same() {
     in_own_network("without_helm_in_the_cluster_the_result_is_the_same", || {
-        let plane = plane();
+        let plane = ControlPlane::with_storage();
         let mut release = Release::to_be_installed(&plane);
         let version = plane.version();
         let template = ["template", RELEASE, CHART, "--namespace", NAMESPACE, "--set", "namespaces={rook-ceph}"];

@@ -129,23 +129,35 @@ fn the_curl_line_works_as_pasted() {
 }
 
 #[test]
-fn connections_over_the_limit_wait_for_their_turn() {
+fn a_connection_over_the_limit_takes_the_place_of_one_that_is_of_no_use() {
     let certs = tempfile::tempdir().unwrap();
     let server = server(certs.path(), &["--max-connections", "2"]);
     let review = named("osd-multus").compact_review();
-    let mut served: Vec<Client> = (0..2).map(|_| server.client()).collect();
-    for client in &mut served {
-        client.review(&review);
-    }
-    let waiting = std::thread::spawn({
-        let (address, ca, review) = (server.webhook, server.certs.join("ca.crt"), review.clone());
-        move || Client::connect(address, &ca).review(&review)
-    });
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(!waiting.is_finished(), "there is no room for a third");
-    served.pop();
-    assert_eq!(waiting.join().unwrap()["response"]["allowed"], true);
-    served[0].review(&review);
+    let displaced = || server.metric(r#"rook_multihome_connections_total{end="displaced"}"#);
+    let mut of_use = server.client();
+    of_use.review(&review);
+    // Silent, in the handshake, headers without an end, a body that does not come: each has the place of the one before.
+    let mut silent = Client::connect_plain(server.webhook);
+    let mut half_open = Client::connect_plain(server.webhook);
+    assert!(silent.is_closed());
+    half_open.send(&[22, 3, 1]);
+    let mut slow = server.client();
+    slow.send(b"POST /mutate HTTP/1.1\r\n");
+    assert!(half_open.is_closed());
+    let mut slower = server.client();
+    slower.send_head("POST", "/mutate", &[("content-type", "application/json")], 100);
+    assert!(slow.is_closed());
+    assert!((displaced() - 3.0).abs() < 0.1);
+    of_use.review(&review);
+    // A request has a second. One whose answers came is displaced last, and not right after one.
+    server.client().review(&review);
+    assert!(slower.is_closed());
+    of_use.review(&review);
+    let mut third = server.client();
+    third.review(&review);
+    server.client().review(&review);
+    assert!(of_use.is_closed());
+    assert!((displaced() - 5.0).abs() < 0.1);
 }
 
 #[test]

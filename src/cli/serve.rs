@@ -121,8 +121,7 @@ impl ServeArgs {
             max_connections: usize::try_from(max_connections)?,
             drain_delay,
             drain_deadline: Duration::from_secs(drain_deadline.into()),
-        })
-        .await?;
+        })?;
         let (listen, admin) = server.addresses()?;
 
         let certificate = Arc::new(ServedCertificate::default());

@@ -1,12 +1,11 @@
 //! The accept loop.
 //!
-//! Written by hand because no ready-made server does all of it: no Nagle delay, a bound on connections, a deadline for the
-//! TLS handshake, the protocol chosen by ALPN (sniffing it lets a silent peer stay for ever, hyper#3756), an idle time longer
-//! than the API server's, a drain with a deadline, and a count of every way in which a connection can end.
+//! Written by hand because no ready-made server does all of it: no Nagle delay, a bound on connections that keeps nobody out,
+//! a deadline for the TLS handshake, the protocol chosen by ALPN (sniffing it lets a silent peer stay for ever, hyper#3756), an
+//! idle time longer than the API server's, a drain with a deadline, and a count of every way in which a connection can end.
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,13 +20,13 @@ use hyper_util::server::graceful::GracefulConnection;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::metrics::{ConnectionEnd, Metrics};
 use super::phase::{Phase, PhaseWatch};
+use super::seats::{Activity, Seats};
 use crate::tls::clients::why_refused;
 
 /// What a connection speaks below HTTP.
@@ -42,7 +41,7 @@ pub enum Transport {
 /// The bounds of a port.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections served at a time.
+    /// Connections served at a time. One more displaces another; see [`super::seats`].
     pub max_connections: usize,
     /// Time for the TLS handshake.
     pub handshake: Duration,
@@ -85,21 +84,20 @@ pub(super) async fn serve(
     mut phase: PhaseWatch,
     metrics: Arc<Metrics>,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.max_connections));
+    let seats = Arc::new(Seats::new(limits.max_connections));
     let connections = TaskTracker::new();
     let refusals = Arc::new(Seldom::default());
     loop {
-        // First the permit, then the connection: what is over the limit waits in the kernel's queue, where it costs nothing.
         let accepted = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, listener.accept().await)
+            let (stream, _) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, seats.take().await))
         };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             accepted = accepted => accepted,
             () = phase.reached(Phase::Stopping) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, seat) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
                 metrics.accept_failed();
@@ -109,17 +107,20 @@ pub(super) async fn serve(
         };
         metrics.connection_opened();
         let connection = Connection {
+            activity: Arc::clone(&seat.activity),
             limits,
-            metrics: Arc::clone(&metrics),
             phase: phase.clone(),
             refusals: Arc::clone(&refusals),
             router: router.clone(),
         };
-        let transport = transport.clone();
+        let (transport, metrics) = (transport.clone(), Arc::clone(&metrics));
         connections.spawn(async move {
-            let metrics = Arc::clone(&connection.metrics);
-            metrics.connection_ended(connection.run(stream, transport).await);
-            drop(permit);
+            let end = tokio::select! {
+                end = connection.run(stream, transport) => end,
+                () = seat.activity.displaced() => ConnectionEnd::Displaced,
+            };
+            metrics.connection_ended(end);
+            drop(seat);
         });
     }
     drop(listener);
@@ -131,8 +132,8 @@ pub(super) async fn serve(
 
 /// One connection, and what it needs to be served.
 struct Connection {
+    activity: Arc<Activity>,
     limits: Limits,
-    metrics: Arc<Metrics>,
     phase: PhaseWatch,
     refusals: Arc<Seldom>,
     router: Router,
@@ -164,17 +165,16 @@ impl Connection {
 
     /// What the API server speaks to webhooks.
     async fn http1(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
-        let activity = Arc::new(Activity::default());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.idle)
             .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(stream), counted(self.router, Arc::clone(&activity)));
+            .serve_connection(TokioIo::new(stream), counted(self.router, Arc::clone(&self.activity)));
         // While leaving, each answer says that the connection closes after it; see the routes. A connection that was accepted
         // in the last moment has a request on its way, which would be lost if it were closed before the first.
         let stopping = async {
             self.phase.reached(Phase::Stopping).await;
-            _ = tokio::time::timeout(FIRST_REQUEST, activity.begun_any()).await;
+            _ = tokio::time::timeout(FIRST_REQUEST, self.activity.begun_any()).await;
         };
         drive(connection, stopping, std::future::pending(), self.limits.drain_deadline).await
     }
@@ -182,14 +182,13 @@ impl Connection {
     /// What nobody but curl speaks to webhooks so far. A connection that is alive but asks nothing is let go here, because the
     /// protocol's own pings only tell whether the peer is there.
     async fn http2(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> ConnectionEnd {
-        let activity = Arc::new(Activity::default());
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(self.limits.idle / 4)
             .keep_alive_timeout(self.limits.handshake)
             .max_concurrent_streams(HTTP2_STREAMS)
-            .serve_connection(TokioIo::new(stream), counted(self.router, Arc::clone(&activity)));
-        let idle = activity.idle_for(self.limits.idle);
+            .serve_connection(TokioIo::new(stream), counted(self.router, Arc::clone(&self.activity)));
+        let idle = self.activity.idle_for(self.limits.idle);
         drive(connection, self.phase.reached(Phase::Leaving), idle, self.limits.drain_deadline).await
     }
 }
@@ -205,56 +204,13 @@ fn counted(
         let answer = service.call(request);
         async move {
             let answer = answer.await;
-            drop(under_way);
+            match &answer {
+                Ok(response) if response.status().is_success() => under_way.answered(),
+                _ => drop(under_way),
+            }
             answer
         }
     })
-}
-
-/// The requests of one connection: how many were begun, and how many are under way.
-#[derive(Default)]
-struct Activity {
-    begun: AtomicUsize,
-    first: Notify,
-    under_way: AtomicUsize,
-}
-
-/// One request under way.
-struct UnderWay(Arc<Activity>);
-
-impl Activity {
-    fn begin(activity: &Arc<Self>) -> UnderWay {
-        activity.begun.fetch_add(1, Ordering::Relaxed);
-        activity.under_way.fetch_add(1, Ordering::Relaxed);
-        activity.first.notify_one();
-        UnderWay(Arc::clone(activity))
-    }
-
-    /// Waits for the first request, if none was begun yet.
-    async fn begun_any(&self) {
-        if self.begun.load(Ordering::Relaxed) == 0 {
-            self.first.notified().await;
-        }
-    }
-
-    /// Waits until no request was begun or under way for `time`, or for up to twice as long.
-    async fn idle_for(&self, time: Duration) {
-        let mut seen = usize::MAX;
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            if begun == seen && self.under_way.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            seen = begun;
-            tokio::time::sleep(time).await;
-        }
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Serves a connection until it ends, or until it is time to go: then what is under way is answered within `deadline`, and
@@ -304,37 +260,5 @@ impl ConnectionEnd {
                 Self::Failed
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::{Instant, sleep};
-
-    const IDLE: Duration = Duration::from_secs(120);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_when_nothing_was_asked_for_that_long() {
-        let activity = Arc::new(Activity::default());
-        let started = Instant::now();
-        let asking = tokio::spawn({
-            let activity = Arc::clone(&activity);
-            async move {
-                for _ in 0..10 {
-                    let request = Activity::begin(&activity);
-                    sleep(Duration::from_secs(1)).await;
-                    drop(request);
-                    sleep(Duration::from_secs(60)).await;
-                }
-                let long = Activity::begin(&activity);
-                sleep(Duration::from_secs(1000)).await;
-                drop(long);
-            }
-        });
-        activity.idle_for(IDLE).await;
-        assert!(asking.is_finished(), "it was busy until then");
-        let busy = Duration::from_secs(1610);
-        assert!((busy..=busy + 2 * IDLE).contains(&started.elapsed()), "{:?}", started.elapsed());
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Metrics {
     attachments: Gauge,
     watch_state: Family<WatchStateLabels, Gauge>,
     watch_age: Family<WatchLabels, Gauge<f64, AtomicU64>>,
+    watch_failing: Family<WatchLabels, Gauge<f64, AtomicU64>>,
     watch_malformed: Family<WatchLabels, Counter>,
     watch_failures: Family<WatchLabels, Counter>,
     certificate_expiry: Gauge,
@@ -82,6 +83,8 @@ pub(super) enum ConnectionEnd {
     HandshakeTimeout,
     /// The client showed no certificate, or not the right one.
     ClientRefused,
+    /// All seats were taken, and a new connection got this one's.
+    Displaced,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -134,6 +137,7 @@ impl Metrics {
             attachments: Gauge::default(),
             watch_state: Family::default(),
             watch_age: Family::default(),
+            watch_failing: Family::default(),
             watch_malformed: Family::default(),
             watch_failures: Family::default(),
             certificate_expiry: Gauge::default(),
@@ -177,6 +181,11 @@ impl Metrics {
             "watch_last_event_age_seconds",
             "Time since the last event of a watch",
             self.watch_age.clone(),
+        );
+        registry.register(
+            "watch_failing_seconds",
+            "For how long a watch has been failing; 0 while it works",
+            self.watch_failing.clone(),
         );
         registry.register(
             "watch_malformed_objects",
@@ -284,9 +293,12 @@ impl Metrics {
                 let labels = WatchStateLabels { resource: kind.resource().to_owned(), state: state_name(state) };
                 self.watch_state.get_or_create(&labels).set(i64::from(kind.state() == state));
             }
-            if let Some(age) = kind.age_of_last_event(Instant::now()) {
+            let now = Instant::now();
+            if let Some(age) = kind.age_of_last_event(now) {
                 self.watch_age.get_or_create(&labels).set(age.as_secs_f64());
             }
+            let failing = kind.failing_for(now).unwrap_or_default();
+            self.watch_failing.get_or_create(&labels).set(failing.as_secs_f64());
             self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
             self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
         }
@@ -358,6 +370,7 @@ impl EncodeLabelValue for ConnectionEnd {
             Self::HandshakeFailed => "handshake-failed",
             Self::HandshakeTimeout => "handshake-timeout",
             Self::ClientRefused => "client-refused",
+            Self::Displaced => "displaced",
         };
         EncodeLabelValue::encode(&name, encoder)
     }

@@ -9,6 +9,7 @@ pub mod listener;
 mod metrics;
 mod phase;
 pub mod routes;
+mod seats;
 #[cfg(feature = "otlp")]
 mod spans;
 
@@ -17,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
@@ -33,6 +34,12 @@ use routes::Webhook;
 
 /// The idle time of the admin port.
 const ADMIN_IDLE: Duration = Duration::from_secs(5);
+/// Connections of the admin port.
+const ADMIN_CONNECTIONS: usize = 256;
+/// Connections that may wait to be accepted. Past that, the kernel drops them, and their clients try again after a second.
+const BACKLOG: u32 = 4096;
+/// Files that are open besides the connections: watches, standard streams, the runtime's own.
+const OTHER_FILES: usize = 64;
 
 /// Where to listen, and the bounds of everything that could take too much or too long.
 #[derive(Clone, Debug)]
@@ -41,7 +48,7 @@ pub struct ServeSettings {
     pub listen: SocketAddr,
     /// Address of health and metrics, plain HTTP.
     pub admin_listen: SocketAddr,
-    /// How many webhook connections are served at a time; further ones wait to be accepted.
+    /// How many webhook connections are served at a time; a further one takes the place of one that is of no use.
     pub max_connections: usize,
     /// How long to go on serving after a signal to stop, until clients have noticed.
     pub drain_delay: Duration,
@@ -75,13 +82,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both ports.
+    /// Binds both ports. To be called inside a runtime.
     ///
     /// # Errors
     /// Which address cannot be bound, and why.
-    pub async fn bind(settings: ServeSettings) -> io::Result<Self> {
-        let webhook = bind(settings.listen).await?;
-        let admin = bind(settings.admin_listen).await?;
+    pub fn bind(settings: ServeSettings) -> io::Result<Self> {
+        let webhook = bind(settings.listen)?;
+        let admin = bind(settings.admin_listen)?;
         Ok(Self { webhook, admin, settings })
     }
 
@@ -106,13 +113,13 @@ impl Server {
         let admin_router = admin::router(parts.clone(), Arc::clone(&metrics), phases.watch());
         let (admin_phases, admin_metrics) = (Phases::new(), Arc::new(Metrics::new()));
         // Probes come again and again, each on a connection of its own; nobody else may keep them out for long.
-        let limits = Limits { max_connections: 256, idle: ADMIN_IDLE, ..Limits::DEFAULT };
+        let limits = Limits { max_connections: ADMIN_CONNECTIONS, idle: ADMIN_IDLE, ..Limits::DEFAULT };
         let admin = listener::serve(admin, Transport::Plain, admin_router, limits, admin_phases.watch(), admin_metrics);
         let admin = tokio::spawn(admin);
 
         let router = routes::router(Webhook::new(parts.published, Arc::clone(&metrics)), phases.watch());
         let limits = Limits {
-            max_connections: settings.max_connections,
+            max_connections: affordable(settings.max_connections, open_files()),
             drain_deadline: settings.drain_deadline,
             ..Limits::DEFAULT
         };
@@ -124,8 +131,43 @@ impl Server {
     }
 }
 
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+/// As many connections as the process may have files open for. Past that, nobody could be accepted, and so nobody displaced.
+fn affordable(max_connections: usize, open_files: Option<usize>) -> usize {
+    let Some(files) = open_files else { return max_connections };
+    let affordable = files.saturating_sub(ADMIN_CONNECTIONS + OTHER_FILES).max(1);
+    if affordable < max_connections {
+        tracing::warn!(open_files = files, connections = affordable, "fewer connections, for want of open files");
+    }
+    affordable.min(max_connections)
+}
+
+/// How many files the process may have open, where that is bounded and the system tells.
+fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_connections_than_files() {
+        assert_eq!(affordable(1024, None), 1024);
+        assert_eq!(affordable(1024, Some(1_048_576)), 1024);
+        assert_eq!(affordable(1024, Some(1024)), 704);
+        assert_eq!(affordable(1024, Some(100)), 1);
+        assert!(open_files().is_some_and(|files| files > 100));
+    }
 }

@@ -30,8 +30,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const BELIEVED_AFTER: Duration = Duration::from_secs(60);
 /// The same for a resource that was never there, when there is nothing to lose but a wrong start.
 const BELIEVED_AT_START: Duration = Duration::from_secs(3);
+/// How long the API server has to refuse to say whether there is a resource that was not there before until it may be there by
+/// now. It also refuses for a moment after a start, before it has read its roles; and while it says nothing, nothing changes.
+const DOUBTED_AFTER: Duration = Duration::from_secs(10);
 /// Objects a page, when a kind is listed. Small, because a page is held in memory whole.
 const PAGE_SIZE: u32 = 50;
+/// How long a watch lasts, in seconds, until it is asked for again from where it was: an API server that has gone without a
+/// word, as in a power failure, is noticed then, and not before.
+const WATCH_SECONDS: u32 = 60;
+/// How long the API server may stay silent on any other request. Watches that others make last up to 290 seconds.
+const SILENCE: Duration = Duration::from_secs(295);
 
 /// The world that watches change, and where they publish it.
 struct Shared {
@@ -45,7 +53,10 @@ struct Shared {
 /// # Errors
 /// Where there is no configuration, or it cannot be used.
 pub async fn connect() -> Result<Client, kube::Error> {
-    let config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    // Without it, an answer that never comes is waited for without end.
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     Client::try_from(config)
 }
 
@@ -66,11 +77,12 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
     let progress = shared.progress.kind(index);
     let mut pause = FIRST_PAUSE;
     let mut denied_since: Option<Instant> = None;
+    let mut refused_since: Option<Instant> = None;
     for version in resource.versions.iter().cycle() {
         let gvk = GroupVersionKind::gvk(&resource.group, version, &resource.kind);
         let api: Api<Object> =
             Api::all_with(client.clone(), &ApiResource::from_gvk_with_plural(&gvk, &resource.plural));
-        let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE));
+        let events = watcher::watcher(api, watcher::Config::default().page_size(PAGE_SIZE).timeout(WATCH_SECONDS));
         pin_mut!(events);
         let mut listed = Vec::new();
         while let Some(event) = events.next().await {
@@ -79,10 +91,11 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                 Ok(Event::Init) => listed.clear(),
                 Ok(event) => {
                     pause = FIRST_PAUSE;
-                    denied_since = None;
+                    (denied_since, refused_since) = (None, None);
                     shared.take(&kind, progress, &mut listed, event);
                 }
                 Err(error) if is_not_installed(&error) => {
+                    refused_since = None;
                     let since = *denied_since.get_or_insert_with(Instant::now);
                     let believed_after = if progress.was_listed() { BELIEVED_AFTER } else { BELIEVED_AT_START };
                     let is_believed = since.elapsed() >= believed_after;
@@ -106,6 +119,10 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
                 }
                 Err(error) => {
                     denied_since = None;
+                    refused_since = is_refused(&error).then(|| refused_since.unwrap_or_else(Instant::now));
+                    if refused_since.is_some_and(|since| since.elapsed() >= DOUBTED_AFTER) {
+                        progress.doubt();
+                    }
                     let error = with_causes(&error);
                     if progress.last_failure().is_none() {
                         pause = FIRST_PAUSE;
@@ -193,10 +210,20 @@ impl Shared {
 
 /// Whether the API server said that it does not know the resource.
 fn is_not_installed(error: &watcher::Error) -> bool {
+    answer_code(error) == Some(404)
+}
+
+/// Whether the API server said that it will not say.
+fn is_refused(error: &watcher::Error) -> bool {
+    answer_code(error).is_some_and(|code| (400..500).contains(&code))
+}
+
+/// The status code of the API server's answer, where there was one.
+fn answer_code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after a failure, without a further one, a watch counts as recovered. Attempts come far more often.
-const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
+/// How long after a failure, without a further one, a watch counts as recovered. Attempts come more often: the API server gives
+/// a list up after a minute, and the longest pause is ten seconds.
+const FAILURE_IS_OVER: Duration = Duration::from_secs(90);
 
 /// The progress of every watch.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ struct Current {
     listed: bool,
     last_event: Option<Instant>,
     last_failure: Option<(Instant, String)>,
+    /// When the first of the failures came that nothing good came between.
+    failing_since: Option<Instant>,
 }
 
 /// Where a watch stands.
@@ -86,13 +89,22 @@ impl KindProgress {
         self.current().last_event.map(|at| now.saturating_duration_since(at))
     }
 
-    /// What went wrong last, until something goes right again, or nothing more has gone wrong for a minute: that a watch goes
+    /// What went wrong last, until something goes right again, or nothing more has gone wrong for a while: that a watch goes
     /// on shows only at its next event.
     #[must_use]
     pub fn last_failure(&self) -> Option<String> {
         let current = self.current();
         let (at, failure) = current.last_failure.as_ref()?;
         (at.elapsed() < FAILURE_IS_OVER).then(|| failure.clone())
+    }
+
+    /// For how long the watch has been failing, if it is; see [`Self::last_failure`].
+    #[must_use]
+    pub fn failing_for(&self, now: Instant) -> Option<Duration> {
+        let current = self.current();
+        let (at, _) = current.last_failure.as_ref()?;
+        let since = current.failing_since.filter(|_| now.saturating_duration_since(*at) < FAILURE_IS_OVER)?;
+        Some(now.saturating_duration_since(since))
     }
 
     /// How many objects could not be used.
@@ -135,16 +147,22 @@ impl KindProgress {
     pub(super) fn failed(&self, error: &str, now: Instant) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut current = self.current();
-        let is_new = current
-            .last_failure
-            .as_ref()
-            .is_none_or(|(at, failure)| failure != error || now.saturating_duration_since(*at) >= FAILURE_IS_OVER);
+        let goes_on =
+            current.last_failure.take().filter(|(at, _)| now.saturating_duration_since(*at) < FAILURE_IS_OVER);
+        let is_new = goes_on.as_ref().is_none_or(|(_, failure)| failure != error);
+        if goes_on.is_none() {
+            current.failing_since = Some(now);
+        }
         current.last_failure = Some((now, error.to_owned()));
+        is_new
+    }
+
+    /// A resource that was not there may be there by now; what is known of it is what was known before, if anything was.
+    pub(super) fn doubt(&self) {
+        let mut current = self.current();
         if current.state == State::NotInstalled {
-            // It may be there by now; what is known of it is what was known before, if anything was.
             current.state = if current.listed { State::Synced } else { State::Listing };
         }
-        is_new
     }
 
     pub(super) fn malformed(&self) {
@@ -153,5 +171,31 @@ impl KindProgress {
 
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_fails_from_its_first_failure_until_something_goes_right() {
+        let progress = Progress::new(["things".to_owned()]);
+        let kind = progress.kind(0);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(kind.failing_for(at(0)), None);
+        assert!(kind.failed("gone", at(0)));
+        assert!(!kind.failed("gone", at(70)), "the same is said once");
+        assert!(kind.failed("still gone", at(140)));
+        assert_eq!(kind.failing_for(at(150)), Some(Duration::from_secs(150)));
+        kind.event(at(151));
+        assert_eq!(kind.failing_for(at(151)), None);
+
+        assert!(kind.failed("gone", at(200)));
+        assert_eq!(kind.failing_for(at(289)), Some(Duration::from_secs(89)));
+        assert_eq!(kind.failing_for(at(290)), None, "no further failure came");
+        assert!(kind.failed("gone", at(300)));
+        assert_eq!(kind.failing_for(at(310)), Some(Duration::from_secs(10)), "counted from the first that is not over");
     }
 }

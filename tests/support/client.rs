@@ -138,6 +138,11 @@ impl Client {
         self.stream.flush().unwrap();
     }
 
+    /// Whether bytes can still be sent.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).and_then(|()| self.stream.flush()).is_ok()
+    }
+
     /// The next response, or nothing where the connection was closed before one.
     pub fn read_response(&mut self) -> Option<Response> {
         let mut head = Vec::new();

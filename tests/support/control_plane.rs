@@ -3,6 +3,7 @@
 //! It lives in a network namespace of its own, whose loopback carries the addresses of the API server and of the webhook's
 //! pods. There is no kubelet: pods stay pending, and where one has to be running, the test says so in its place.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ const SERVER: &str = "10.77.0.1";
 /// Set in the process that runs inside the namespace.
 const INSIDE: &str = "ROOK_MULTIHOME_TEST_NAMESPACE";
 const ADMIN_TOKEN: &str = "admin";
+const API_SERVER: &str = "kube-apiserver";
 
 /// The API server, asked directly: faster than kubectl, and on a connection that stays.
 #[derive(Clone)]
@@ -34,7 +36,8 @@ pub struct Api {
 pub struct ControlPlane {
     assets: PathBuf,
     folder: tempfile::TempDir,
-    processes: Vec<Child>,
+    /// By the names of their programs, in the order in which they were started.
+    processes: RefCell<Vec<(String, Child)>>,
 }
 
 /// Runs a test in a network namespace of its own: outside, starts the test binary again inside one and waits for it.
@@ -73,7 +76,7 @@ impl ControlPlane {
         for arguments in [&["link", "set", "lo", "up"][..], &["addr", "add", "10.77.0.1/32", "dev", "lo"]] {
             ip(arguments);
         }
-        let mut plane = Self { assets, folder: tempfile::tempdir().unwrap(), processes: Vec::new() };
+        let plane = Self { assets, folder: tempfile::tempdir().unwrap(), processes: RefCell::default() };
         plane.write_files();
         plane.start_etcd();
         plane.start_api_server();
@@ -83,6 +86,50 @@ impl ControlPlane {
 
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
+    }
+
+    /// Starts everything, with the custom resources, a storage cluster and its networks.
+    pub fn with_storage() -> Self {
+        let plane = Self::start();
+        plane.namespace("rook-ceph");
+        plane.apply_file("tests/control-plane/crds.yaml");
+        plane.wait_for("the custom resources", |plane| {
+            ["ceph.rook.io/v1", "k8s.cni.cncf.io/v1"].iter().all(|api| plane.has_api(api))
+        });
+        for file in ["cluster", "networks"] {
+            let yaml = fs::read_to_string(super::project().join(format!("examples/ceph-multus/{file}.yaml"))).unwrap();
+            // An API that has just appeared may take a moment longer to be served.
+            plane.wait_for("the storage cluster", |plane| plane.try_kubectl(&["apply", "-f", "-"], &yaml).is_ok());
+        }
+        plane
+    }
+
+    /// Waits until an OSD gets its networks, and says how long that took. A replica is ready as soon as it has asked once which
+    /// clusters there are, and a cluster may come later.
+    pub fn wait_for_networks(&self) -> Duration {
+        let since = Instant::now();
+        let pod = super::load::osd("any").to_string();
+        self.wait_for("an OSD that gets its networks", |plane| {
+            let created = plane.try_kubectl(&["apply", "--dry-run=server", "-o", "json", "-f", "-"], &pod);
+            created.is_ok_and(|(pod, _)| pod.contains("public-net"))
+        });
+        since.elapsed()
+    }
+
+    /// Ends the API server at once. What it knows stays in etcd.
+    pub fn kill_api_server(&self) {
+        let mut processes = self.processes.borrow_mut();
+        let at = processes.iter().position(|(program, _)| program == API_SERVER).unwrap();
+        let (_, mut child) = processes.remove(at);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// From now on the API server does nothing, and does not close its connections either.
+    pub fn freeze_api_server(&self) {
+        let processes = self.processes.borrow();
+        let (_, child) = processes.iter().find(|(program, _)| program == API_SERVER).unwrap();
+        super::stdout(Command::new("kill").arg("-STOP").arg(child.id().to_string()));
     }
 
     /// Runs kubectl as an administrator; standard output and standard error where it succeeds.
@@ -119,21 +166,6 @@ impl ControlPlane {
     pub fn version(&self) -> String {
         let version: Value = serde_json::from_str(&self.kubectl(&["get", "--raw", "/version"])).unwrap();
         version["gitVersion"].as_str().unwrap().to_owned()
-    }
-
-    /// Makes the storage cluster of `examples/ceph-multus`, with the custom resources that it needs.
-    pub fn storage_cluster(&self) {
-        self.namespace("rook-ceph");
-        self.apply_file("tests/control-plane/crds.yaml");
-        self.wait_for("the custom resources", |plane| {
-            ["ceph.rook.io/v1", "k8s.cni.cncf.io/v1"].iter().all(|api| plane.has_api(api))
-        });
-        for file in ["cluster", "networks"] {
-            let file = format!("examples/ceph-multus/{file}.yaml");
-            // An API that has just appeared may take a moment longer to be served.
-            let yaml = fs::read_to_string(super::project().join(file)).unwrap();
-            self.wait_for("the storage cluster", |plane| plane.try_kubectl(&["apply", "-f", "-"], &yaml).is_ok());
-        }
     }
 
     pub fn get(&self, arguments: &[&str]) -> Value {
@@ -220,7 +252,7 @@ impl ControlPlane {
         self.kubeconfig("admin.kubeconfig", ADMIN_TOKEN);
     }
 
-    fn start_etcd(&mut self) {
+    fn start_etcd(&self) {
         say("starting etcd");
         let data = self.path("etcd");
         self.spawn(
@@ -236,7 +268,8 @@ impl ControlPlane {
         );
     }
 
-    fn start_api_server(&mut self) {
+    /// Starts the API server, and waits until it is ready.
+    pub fn start_api_server(&self) {
         say("starting kube-apiserver");
         let file = |name: &str| self.path(name).display().to_string();
         let policy = super::project().join("tests/control-plane/audit-policy.yaml");
@@ -260,11 +293,11 @@ impl ControlPlane {
             format!("--audit-policy-file={}", policy.display()),
             format!("--audit-log-path={}", file("audit.log")),
         ];
-        self.spawn("kube-apiserver", &arguments);
+        self.spawn(API_SERVER, &arguments);
         self.wait_for("the API server", |plane| plane.try_kubectl(&["get", "--raw", "/readyz"], "").is_ok());
     }
 
-    fn start_controllers(&mut self) {
+    fn start_controllers(&self) {
         say("starting kube-controller-manager");
         let kubeconfig = self.path("admin.kubeconfig").display().to_string();
         let arguments = [
@@ -282,7 +315,7 @@ impl ControlPlane {
         self.wait_for("service accounts", |plane| plane.try_kubectl(&["get", "serviceaccount", "default"], "").is_ok());
     }
 
-    fn spawn(&mut self, program: &str, arguments: &[String]) {
+    fn spawn(&self, program: &str, arguments: &[String]) {
         let log = File::create(self.path(&format!("{program}.log"))).unwrap();
         let child = Command::new(self.assets.join(program))
             .args(arguments)
@@ -291,7 +324,7 @@ impl ControlPlane {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
-        self.processes.push(child);
+        self.processes.borrow_mut().push((program.to_owned(), child));
     }
 
     /// Waits for something that takes a moment; in vain, it says what the processes said last.
@@ -299,7 +332,7 @@ impl ControlPlane {
         let deadline = Instant::now() + Duration::from_secs(120);
         while !done(self) {
             if Instant::now() > deadline {
-                for program in ["etcd", "kube-apiserver", "kube-controller-manager"] {
+                for program in ["etcd", API_SERVER, "kube-controller-manager"] {
                     eprintln!("--- {program}\n{}", tail(&self.path(&format!("{program}.log"))));
                 }
                 panic!("waited in vain for {what}");
@@ -340,11 +373,23 @@ impl Api {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        for child in self.processes.iter_mut().rev() {
+        for (_, child) in self.processes.borrow_mut().iter_mut().rev() {
             _ = child.kill();
             _ = child.wait();
         }
     }
+}
+
+/// Takes away all that etcd knows of the past.
+pub fn compact_etcd() {
+    let ask = |path: &str, body: &Value| {
+        let mut etcd = Client::connect_plain("127.0.0.1:2379".parse().unwrap());
+        let response = etcd.request("POST", path, &[], body.to_string().as_bytes());
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        response.json()
+    };
+    let revision = ask("/v3/kv/range", &json!({"key": BASE64.encode([0])}))["header"]["revision"].clone();
+    ask("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
 }
 
 /// Gives the network namespace of the test an address, for a pod.

@@ -102,6 +102,13 @@ impl<'p> Release<'p> {
 
     /// Runs the program in place of one pod, without saying that it is ready.
     pub fn start_one(&mut self) -> Replica {
+        let (pod, address, command) = self.prepare_one();
+        Replica { pod, running: Running::start_exactly(command), address }
+    }
+
+    /// All that it takes to run the program in place of one pod, even where the API server is not there then: the pod, its
+    /// address, and the command.
+    pub fn prepare_one(&mut self) -> (String, String, std::process::Command) {
         self.plane.wait_for("a pod to run", |plane| self.pod_to_run(plane).is_some());
         let pod = self.pod_to_run(self.plane).unwrap();
         let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
@@ -109,7 +116,7 @@ impl<'p> Release<'p> {
         let address = format!("10.77.0.{}", 10 + self.started);
         give_address(&address);
         let command = self.command(&pod, &address);
-        Replica { pod: name, running: Running::start_exactly(command), address }
+        (name, address, command)
     }
 
     fn pod_to_run(&self, plane: &ControlPlane) -> Option<Value> {
@@ -206,6 +213,12 @@ impl<'p> Release<'p> {
         self.forget(&replica.pod);
     }
 
+    /// Rolls the Deployment over: its controller makes new pods and deletes old ones, and they are run and stopped.
+    pub fn roll(&mut self) {
+        self.plane.kubectl(&["rollout", "restart", "deployment", RELEASE, "-n", NAMESPACE]);
+        self.follow_rollout();
+    }
+
     /// Ends a replica as a power failure does.
     pub fn kill(&mut self, index: usize) {
         let mut replica = self.replicas.remove(index);
@@ -214,7 +227,8 @@ impl<'p> Release<'p> {
         self.forget(&replica.pod);
     }
 
-    fn forget(&self, pod: &str) {
+    /// Takes a pod away, as is done when its node is known to be gone.
+    pub fn forget(&self, pod: &str) {
         let force = ["--force", "--grace-period=0", "--wait=false"];
         self.plane.kubectl(&[&["delete", "pod", pod, "-n", NAMESPACE, "--ignore-not-found"], &force[..]].concat());
     }

@@ -126,8 +126,8 @@ impl Running {
     }
 
     /// The log events so far that nobody has waited for.
-    pub fn log_so_far(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.before).into_iter().chain(self.logs.try_iter()).collect()
+    pub fn log_so_far(&self) -> Vec<Value> {
+        self.before.iter().cloned().chain(self.logs.try_iter()).collect()
     }
 
     /// What was logged from the beginning to the end, which has to have come; what was waited for before is not in it.
@@ -156,6 +156,13 @@ impl Running {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Memory of the process, in kB: `VmRSS` now, `VmHWM` at the most.
+    pub fn memory(&self, which: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
     }
 }
 
