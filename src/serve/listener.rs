@@ -41,7 +41,7 @@ pub enum Transport {
 /// The bounds of a port.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections served at a time. One more displaces another; see [`super::seats`].
+    /// Connections served at a time. One more displaces another.
     pub max_connections: usize,
     /// Time for the TLS handshake.
     pub handshake: Duration,
