@@ -73,7 +73,7 @@ fn install(plane: &ControlPlane) -> Running {
         "--set-file",
         &file("tls.provided.certificate", "tls.crt"),
         "--set-file",
-        &file("tls.provided.key", "tls.provided.key"),
+        &file("tls.provided.key", "tls.key"),
     ]);
     assert!(printed.contains("looks at pods that are created in: rook-ceph, no-cluster."), "{printed}");
     plane.wait_for("the chart's pods", |plane| chart_pods(plane).len() == 2);

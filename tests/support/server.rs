@@ -110,7 +110,8 @@ impl Running {
             let (found, with) = split(series);
             found == name && labels.iter().all(|label| with.contains(label))
         });
-        these.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
+        // The sum of nothing is a negative zero.
+        these.map(|(_, value)| value.parse::<f64>().unwrap()).fold(0.0, |sum, value| sum + value)
     }
 
     /// Waits for a log event with this message.
