@@ -153,6 +153,9 @@ fn a_bad_file_at_the_start_is_an_error() {
     assert!(start(&flags).contains("error: cannot read the client authorities "));
     fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     let said = start(&flags);
-    assert!(said.contains("error: no client can be verified with ") && said.contains("it is no X.509 certificate"), "{said}");
+    assert!(
+        said.contains("error: no client can be verified with ") && said.contains("it is no X.509 certificate"),
+        "{said}"
+    );
     assert!(start(&["--client-name", "apiserver"]).contains("--client-ca <FILE>"));
 }

@@ -12,8 +12,9 @@ use tokio::net::TcpStream;
 use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{hint, print};
 use crate::tls::certificate::{Certificate, timestamp};
-use crate::tls::cluster::{Cluster, REPORT_PATH, Replica, WriteFault};
-use crate::tls::rotation::{self, Authorities, Change, Plan, Stage, Stored, Trust};
+use crate::tls::cluster::{Cluster, REPORT_PATH, Replica, View, WriteFault};
+use crate::tls::rotation::{self, Authorities, Change, Plan, Stage, Stored};
+use crate::tls::trust::{Observed, Trust};
 use crate::tls::{ServedReport, authority, files};
 use crate::watch;
 
@@ -134,7 +135,7 @@ struct Kept {
     secret: String,
     configurations: String,
     stored: Stored,
-    trust: Trust,
+    observed: Observed,
     plan: Plan,
 }
 
@@ -148,11 +149,11 @@ impl StatusArgs {
             TlsMode::Files => Err("nothing: the replicas read their certificates from files".to_owned()),
         };
         let kept = looked.map(|view| {
-            let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
-            let plan = rotation::plan(&stored, &trust, SystemTime::now(), &lifetimes);
+            let (stored, observed) = (view.stored().unwrap_or(Stored::Absent), seen_once(&cluster, &view));
+            let plan = rotation::plan(&stored, &observed, SystemTime::now(), &lifetimes);
             let names = cluster.names();
             let secret = format!("{}/{}", names.namespace, names.secret);
-            Kept { secret, configurations: names.configurations.join(", "), stored, trust, plan }
+            Kept { secret, configurations: names.configurations.join(", "), stored, observed, plan }
         });
         let replicas = match cluster.replicas(&selector, admin_port).await {
             // In a container, where the replicas may not be asked for, there is at least the one that is in it.
@@ -167,6 +168,11 @@ impl StatusArgs {
             Output::Json => print(&serde_json::to_string_pretty(&status.json())?),
         }
     }
+}
+
+/// What the configurations trust, as somebody sees it who looks once: for how long it has been so is for the replicas to know.
+fn seen_once(cluster: &Cluster, view: &View) -> Observed {
+    Observed { trust: cluster.trust(view), unchanged_for: Duration::MAX }
 }
 
 /// What a replica on this machine serves, where there is one.
@@ -186,15 +192,17 @@ impl RotateArgs {
         let lifetimes = lifetimes.lifetimes()?;
         let cluster = connect(names).await?;
         let mut view = cluster.look().await.map_err(anyhow::Error::msg)?;
-        let (stored, trust) = (view.stored().unwrap_or(Stored::Absent), cluster.trust(&view));
+        let (stored, observed) = (view.stored().unwrap_or(Stored::Absent), seen_once(&cluster, &view));
         let now = SystemTime::now();
         let secret = format!("{}/{}", cluster.names().namespace, cluster.names().secret);
-        let change = match (&stored, rotation::plan(&stored, &trust, now, &lifetimes).stage) {
+        let change = match (&stored, rotation::plan(&stored, &observed, now, &lifetimes).stage) {
             (Stored::Absent | Stored::Empty, _) => {
                 bail!("Secret {secret} holds no authority: nothing is self-managed there; is --namespace right?")
             }
             // Nothing that is stored is of use, so there is nothing to go over from.
-            (Stored::Unreadable(_), _) | (_, Stage::ClockBehind) => rotation::anew(&stored, &trust, now, &lifetimes),
+            (Stored::Unreadable(_), _) | (_, Stage::ClockBehind) => {
+                rotation::anew(&stored, &observed.trust, now, &lifetimes)
+            }
             (Stored::Authorities(Authorities { next: Some(next), .. }), _) => bail!(
                 "a rotation to {} is under way already; rook-multihome certs status says how far it is",
                 next.authority.certificate.subject
@@ -264,7 +272,7 @@ impl Status {
 
 impl Kept {
     fn text(&self) -> String {
-        let Self { secret, configurations, stored, trust, plan: _ } = self;
+        let Self { secret, configurations, stored, observed, plan: _ } = self;
         let mut text = format!("stored in Secret {secret}\n");
         match stored {
             Stored::Absent => text.push_str("  there is no such Secret\n"),
@@ -277,7 +285,7 @@ impl Kept {
             }
         }
         text.push_str(&format!("trusted in the caBundle of MutatingWebhookConfiguration {configurations}\n"));
-        match trust {
+        match &observed.trust {
             Trust::Unknown | Trust::Absent => text.push_str("  there is no entry that calls this Service\n"),
             Trust::Bundles(bundles) => {
                 for (index, bundle) in bundles.iter().enumerate() {
@@ -292,26 +300,32 @@ impl Kept {
 
     /// What happens next, and when.
     fn next(&self) -> String {
-        let due = self.plan.due.map_or_else(|| "when that is done".to_owned(), |due| timestamp(due).to_string());
-        let what = match (&self.stored, self.plan.stage) {
-            (Stored::Absent | Stored::Empty, _) => {
+        let Plan { change, stage, due } = &self.plan;
+        let authorities = match &self.stored {
+            Stored::Absent if change.is_none() => return "nothing: this looks uninstalled".to_owned(),
+            Stored::Absent | Stored::Empty => {
                 return "a replica with self-managed certificates makes an authority".to_owned();
             }
-            (Stored::Unreadable(_), _) => return "a replica makes a new authority".to_owned(),
-            (Stored::Authorities(_), Stage::ClockBehind) => {
-                return format!("nothing, before {due}: a clock is wrong; set it right, then run certs rotate");
-            }
-            (Stored::Authorities(_), Stage::Unknown | Stage::Starting) => {
-                return "the authority is to be seen in every caBundle".to_owned();
-            }
-            (Stored::Authorities(_), Stage::Introduced) => {
-                return "the next authority is to be seen in every caBundle".to_owned();
-            }
-            (Stored::Authorities(_), Stage::Stable) => "the next authority is made",
-            (Stored::Authorities(_), Stage::Settling) => "the next authority signs",
-            (Stored::Authorities(_), Stage::Retiring) => "a retired authority is not trusted any more",
+            Stored::Unreadable(_) => return "a replica makes a new authority".to_owned(),
+            Stored::Authorities(authorities) => authorities,
         };
-        format!("{what}, {due}")
+        let has_bundles = matches!(self.observed.trust, Trust::Bundles(_));
+        if has_bundles && !self.observed.trust.is_exactly(authorities, SystemTime::now()) {
+            return "a replica writes the caBundle".to_owned();
+        }
+        let due_at = due.map_or_else(|| "when that is done".to_owned(), |due| timestamp(due).to_string());
+        let is_end_of_retired = authorities.retired.iter().any(|retired| Some(retired.until) == *due);
+        let what = match stage {
+            Stage::ClockBehind => {
+                return format!("nothing, before {due_at}: a clock is wrong; set it right, then run certs rotate");
+            }
+            Stage::Unknown | Stage::Starting => return "the authority is to be seen in every caBundle".to_owned(),
+            Stage::Introduced => return "the next authority is to be seen in every caBundle".to_owned(),
+            Stage::Settling => "the next authority signs",
+            Stage::Retiring if is_end_of_retired => "a retired authority is not trusted any more",
+            Stage::Stable | Stage::Retiring => "the next authority is made",
+        };
+        format!("{what}, {due_at}")
     }
 
     /// What is stored, and what is trusted.
@@ -332,7 +346,7 @@ impl Kept {
                 .map(|(part, certificate, _)| json!({ "part": part, "certificate": describe(certificate) }))
                 .collect(),
         };
-        let trusted = match &self.trust {
+        let trusted = match &self.observed.trust {
             Trust::Unknown | Trust::Absent => json!([]),
             Trust::Bundles(bundles) => {
                 bundles.iter().map(|bundle| bundle.iter().map(describe).collect::<Vec<_>>()).collect()

@@ -123,6 +123,7 @@ impl Admin {
 fn check_trust(state: &KeepingState) -> Check {
     let (holds, detail) = match state.trusted {
         Trusted::Yes => (true, "trusted by every webhook configuration"),
+        Trusted::Recently => (false, "trusted since a moment ago; waiting until every API server has noticed"),
         Trusted::No => (false, "not trusted by every webhook configuration yet"),
         Trusted::NoConfiguration => (false, "no webhook configuration calls this Service, so no reviews will come"),
         Trusted::Unknown => (false, "the webhook configuration has not been seen yet"),

@@ -101,6 +101,7 @@ impl Authority {
         let [certificate] = certificates.as_slice() else {
             return Err(format!("it should hold one certificate, not {}", certificates.len()));
         };
+        certificate.is_authority().then_some(()).ok_or("its certificate is no authority's")?;
         let key = std::str::from_utf8(key).ok().and_then(|key| KeyPair::from_pem(key).ok());
         let key = key.ok_or("its key is no private key in PEM form")?;
         if key.public_key_raw() != certificate.public_key() {

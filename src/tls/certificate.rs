@@ -84,6 +84,13 @@ impl Certificate {
         format!("-----BEGIN CERTIFICATE-----\n{}-----END CERTIFICATE-----\n", lines.collect::<String>())
     }
 
+    /// Whether it may sign others: clients refuse what it signs, else.
+    pub(super) fn is_authority(&self) -> bool {
+        let Ok((_, parsed)) = x509_parser::parse_x509_certificate(&self.der) else { return false };
+        let may_sign = parsed.key_usage().ok().flatten().is_none_or(|usage| usage.value.key_cert_sign());
+        parsed.is_ca() && may_sign
+    }
+
     /// The public key that it is about, as bare bytes.
     pub(super) fn public_key(&self) -> Vec<u8> {
         x509_parser::parse_x509_certificate(&self.der)
@@ -129,9 +136,10 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
-/// A moment as people and Kubernetes write it, to the second. One that no calendar has becomes the first of them.
+/// A moment as people and Kubernetes write it, to the second. One that no calendar has becomes the last or the first of them.
 #[must_use]
 pub fn timestamp(moment: SystemTime) -> Timestamp {
-    let exact = Timestamp::try_from(moment).unwrap_or_default();
+    let limit = if moment < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
+    let exact = Timestamp::try_from(moment).unwrap_or(limit);
     Timestamp::from_second(exact.as_second()).unwrap_or(exact)
 }

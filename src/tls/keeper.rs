@@ -14,10 +14,11 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::authority::Authority;
-use super::certificate::{timestamp, verify_chain, verify_name};
+use super::certificate::{Certificate, timestamp, verify_chain, verify_name};
 use super::cluster::{Cluster, View, WriteFault};
-use super::rotation::{self, Authorities, Change, Lifetimes, Plan, Stage, Stored, Trust};
+use super::rotation::{self, Authorities, Change, Lifetimes, Plan, Stage, Stored};
 use super::served::{Served, ServedCertificate};
+use super::trust::{Observed, Trust};
 
 /// How often the clock is looked at, when nothing else happens.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
@@ -60,6 +61,8 @@ pub enum Trusted {
     Yes,
     /// At least one does not.
     No,
+    /// They do since a moment ago, and not every API server may have noticed; other replicas serve what was trusted before.
+    Recently,
     /// There is no webhook configuration that calls us.
     NoConfiguration,
     /// Nobody has looked yet.
@@ -75,6 +78,12 @@ pub struct Keeper {
     store_pause: Pause,
     bundle_pause: Pause,
     gone_since: Option<Instant>,
+    /// What the configurations trust, and since when they do.
+    trust: (Trust, Instant),
+    /// The issuer of what is served, and since when everybody has been seen to accept it.
+    accepted: Option<(String, Instant)>,
+    /// What went wrong with the Secret, and with the bundle, until it goes right again.
+    faults: [Option<String>; 2],
     complaint: Option<String>,
 }
 
@@ -91,7 +100,19 @@ impl Keeper {
     pub fn new(cluster: Cluster, lifetimes: Lifetimes, certificate: Arc<ServedCertificate>) -> Self {
         let keeping = Arc::default();
         let (store_pause, bundle_pause) = Default::default();
-        Self { cluster, lifetimes, certificate, keeping, store_pause, bundle_pause, gone_since: None, complaint: None }
+        Self {
+            cluster,
+            lifetimes,
+            certificate,
+            keeping,
+            store_pause,
+            bundle_pause,
+            gone_since: None,
+            trust: (Trust::Unknown, Instant::now()),
+            accepted: None,
+            faults: [None, None],
+            complaint: None,
+        }
     }
 
     /// How things are.
@@ -121,41 +142,116 @@ impl Keeper {
 
     /// One turn; returns whether what is stored has changed, so that another one is due at once.
     async fn take_turn(&mut self, view: &mut View, now: SystemTime) -> bool {
-        let trust = self.cluster.trust(view);
+        let observed = self.observe(view);
         let Some(stored) = view.stored() else {
-            self.publish(Stage::Unknown, None, &trust, view.fault());
+            self.publish(Stage::Unknown, None, &observed.trust, view, now);
             return false;
         };
-        let Plan { change, stage, .. } = rotation::plan(&stored, &trust, now, &self.lifetimes);
-        let mut fault = view.fault();
+        // First what needs nobody else.
+        if let Stored::Authorities(authorities) = &stored {
+            self.renew_leaf(authorities, &observed, now);
+        }
+        let Plan { change, stage, .. } = rotation::plan(&stored, &observed, now, &self.lifetimes);
+        self.publish(stage, stored.authorities(), &observed.trust, view, now);
         let may_store = self.store_pause.is_over() && !self.is_just_gone(&stored);
-        if let Some(change) = change.filter(|_| may_store) {
-            match self.carry_out(change, &stored, view, now).await {
-                Ok(()) => {
-                    self.store_pause = Pause::default();
-                    return true;
-                }
-                Err(WriteFault::Conflict) => {}
-                Err(WriteFault::Failed(failure)) => {
+        if let Some(change) = change.filter(|_| may_store)
+            && self.take_step(change, &stored, view, now).await
+        {
+            return true;
+        }
+        if let Stored::Authorities(authorities) = &stored {
+            self.keep_bundle(authorities, &observed.trust, view, now).await;
+        }
+        self.publish(stage, stored.authorities(), &observed.trust, view, now);
+        false
+    }
+
+    /// What the configurations trust, and for how long that has been so.
+    fn observe(&mut self, view: &View) -> Observed {
+        let trust = self.cluster.trust(view);
+        if trust != self.trust.0 {
+            self.trust = (trust.clone(), Instant::now());
+        }
+        Observed { trust, unchanged_for: self.trust.1.elapsed() }
+    }
+
+    /// Takes a step; returns whether another look is worth while at once.
+    async fn take_step(&mut self, change: Change, stored: &Stored, view: &mut View, now: SystemTime) -> bool {
+        // What bundles hold and nobody has stored may only be what this replica has not heard of yet.
+        if matches!(change, Change::Retire(_)) && !self.is_latest(view).await {
+            return false;
+        }
+        let is_anew = matches!(change, Change::Begin { .. });
+        let outcome = self.carry_out(change, stored, view, now).await;
+        match outcome {
+            Ok(()) => {
+                self.faults[0] = None;
+                // More than one new beginning a minute: somebody takes the Secret away, and will go on.
+                if is_anew && self.store_pause.was_within(STRUGGLE) {
                     self.store_pause.grow();
-                    fault = Some(failure);
+                } else if is_anew {
+                    self.store_pause.begin();
                 }
+                true
+            }
+            Err(WriteFault::Conflict) => false,
+            Err(WriteFault::Failed(failure)) => {
+                self.store_pause.grow();
+                self.faults[0] = Some(failure);
+                false
             }
         }
-        let Stored::Authorities(authorities) = &stored else {
-            self.publish(stage, None, &trust, fault.or_else(|| unreadable(&stored)));
-            return false;
-        };
-        self.renew_leaf(authorities, &trust, now);
-        let is_missing = matches!(trust, Trust::Bundles(_)) && !trust.is_exactly(authorities);
-        if is_missing && self.bundle_pause.is_over() {
-            fault = self.write_bundle(authorities, view).await.or(fault);
+    }
+
+    /// Whether nothing has changed since `view`.
+    async fn is_latest(&mut self, view: &View) -> bool {
+        match self.cluster.look().await {
+            Ok(latest) => latest.is_same(view),
+            Err(fault) => {
+                self.store_pause.grow();
+                self.faults[0] = Some(fault);
+                false
+            }
         }
-        if stage == Stage::ClockBehind {
-            fault = Some(clock_fault(&authorities.current.authority));
+    }
+
+    /// Writes the bundle where it is not what it should be.
+    async fn keep_bundle(&mut self, authorities: &Authorities, trust: &Trust, view: &View, now: SystemTime) {
+        let is_other = matches!(trust, Trust::Bundles(_)) && !trust.is_exactly(authorities, now);
+        if !is_other {
+            self.faults[1] = None;
+            return;
         }
-        self.publish(stage, Some(authorities), &trust, fault);
-        false
+        if !self.bundle_pause.is_over() {
+            return;
+        }
+        let keeping = Arc::clone(&self.keeping);
+        let mut is_written = false;
+        let outcome = self
+            .cluster
+            .write_bundle(view, authorities, now, |configuration| {
+                is_written = true;
+                keeping.bundle_writes.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(configuration, "wrote the caBundle");
+            })
+            .await;
+        // More than one write a minute: somebody writes something else there, and will go on.
+        let is_struggle = is_written && self.bundle_pause.was_within(STRUGGLE);
+        match outcome {
+            Ok(()) => self.faults[1] = None,
+            // What somebody else wrote is seen in a moment, or the watch is behind.
+            Err(WriteFault::Conflict) => {}
+            Err(WriteFault::Failed(failure)) => {
+                self.faults[1] = Some(failure);
+                self.bundle_pause.grow();
+                return;
+            }
+        }
+        if is_struggle {
+            self.bundle_pause.grow();
+        } else if is_written {
+            self.bundle_pause.begin();
+        }
     }
 
     /// Whether the Secret has been gone for so short a time that more may be about to go.
@@ -186,10 +282,10 @@ impl Keeper {
     }
 
     /// Has a new certificate signed where one is due, and serves it once it is found to hold.
-    fn renew_leaf(&self, authorities: &Authorities, trust: &Trust, now: SystemTime) {
+    fn renew_leaf(&self, authorities: &Authorities, observed: &Observed, now: SystemTime) {
         let served = self.certificate.current();
         let leaf = served.as_ref().map(|served| &served.certificate);
-        if !rotation::needs_leaf(leaf, authorities, trust, now, &self.lifetimes) {
+        if !rotation::needs_leaf(leaf, authorities, observed, now, &self.lifetimes) {
             return;
         }
         match self.issue(&authorities.current.authority, now) {
@@ -226,51 +322,47 @@ impl Keeper {
         Served::new(chain, key).map_err(|error| error.to_string())
     }
 
-    /// Writes the bundle; returns what went wrong.
-    async fn write_bundle(&mut self, authorities: &Authorities, view: &View) -> Option<String> {
-        match self.cluster.write_bundle(view, authorities).await {
-            Ok(written) => {
-                // More than one write a minute: somebody writes something else there, and will go on.
-                let is_struggle = self.bundle_pause.was_within(STRUGGLE);
-                if is_struggle {
-                    self.bundle_pause.grow();
-                } else {
-                    self.bundle_pause.begin();
-                }
-                for configuration in written {
-                    self.keeping.bundle_writes.fetch_add(1, Ordering::Relaxed);
-                    tracing::info!(configuration, "wrote the caBundle");
-                }
-                None
-            }
-            Err(WriteFault::Conflict) => None,
-            Err(WriteFault::Failed(failure)) => {
-                self.bundle_pause.grow();
-                Some(failure)
-            }
+    /// For how long everybody has accepted what the issuer of `leaf` signs; nothing where nobody does now.
+    fn accepted_for(&mut self, leaf: Option<&Certificate>) -> Duration {
+        let issuer = leaf.map(|leaf| leaf.issuer.as_str());
+        if self.accepted.as_ref().map(|(issuer, _)| issuer.as_str()) != issuer {
+            self.accepted = issuer.map(|issuer| (issuer.to_owned(), Instant::now()));
         }
+        self.accepted.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 
-    fn publish(&mut self, stage: Stage, authorities: Option<&Authorities>, trust: &Trust, fault: Option<String>) {
+    fn publish(
+        &mut self,
+        stage: Stage,
+        authorities: Option<&Authorities>,
+        trust: &Trust,
+        view: &View,
+        now: SystemTime,
+    ) {
+        let clock = authorities.filter(|_| stage == Stage::ClockBehind);
+        let clock = clock.map(|authorities| clock_fault(&authorities.current.authority));
+        let faults = [clock, view.fault()].into_iter().chain(self.faults.clone()).flatten();
+        let fault = faults.reduce(|all, fault| format!("{all}; {fault}"));
         if fault.is_some() && fault != self.complaint {
             tracing::warn!(fault, "keeping the certificates; trying again");
         }
         self.complaint.clone_from(&fault);
-        let trusted = match (trust, self.certificate.current()) {
+        let served = self.certificate.current();
+        let leaf = served.as_ref().map(|served| &served.certificate);
+        let accepted_for = self.accepted_for(leaf.filter(|leaf| trust.accepts(leaf, now)));
+        let is_too_new = |leaf| {
+            authorities.is_some_and(|found| rotation::is_too_new(leaf, found, accepted_for, now, &self.lifetimes))
+        };
+        let trusted = match (trust, leaf) {
             (Trust::Unknown, _) => Trusted::Unknown,
             (Trust::Absent, _) => Trusted::NoConfiguration,
-            (Trust::Bundles(_), Some(served)) if trust.trusts_subject(&served.certificate.issuer) => Trusted::Yes,
-            (Trust::Bundles(_), _) => Trusted::No,
+            (Trust::Bundles(_), Some(leaf)) if !trust.accepts(leaf, now) => Trusted::No,
+            (Trust::Bundles(_), Some(leaf)) if is_too_new(leaf) => Trusted::Recently,
+            (Trust::Bundles(_), Some(_)) => Trusted::Yes,
+            (Trust::Bundles(_), None) => Trusted::No,
         };
         let authority_expiry = authorities.map(|found| found.current.authority.certificate.not_after);
         self.keeping.state.store(Arc::new(KeepingState { stage, authority_expiry, trusted, fault }));
-    }
-}
-
-fn unreadable(stored: &Stored) -> Option<String> {
-    match stored {
-        Stored::Unreadable(fault) => Some(format!("the Secret cannot be read: {fault}")),
-        Stored::Absent | Stored::Empty | Stored::Authorities(_) => None,
     }
 }
 
@@ -300,6 +392,9 @@ fn describe(change: &Change, stored: &Stored) -> String {
             "the next authority is not trusted by every webhook configuration any more".to_owned()
         }
         (Change::Promote, _) => "the next authority signs from now on".to_owned(),
+        (Change::Retire(_), _) => {
+            "keeping authorities trusted that the webhook configurations have and the Secret had not".to_owned()
+        }
         (Change::Drop, _) => "a retired authority is not trusted any more".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Certificates: served ([`ServedCertificate`]), made ([`authority`]), read from files and replaced while serving ([`files`]), or
-//! kept by the replicas themselves: [`rotation`] says what to do next, [`stored`] is where all replicas find it, [`cluster`]
+//! kept by the replicas themselves: [`rotation`] says what to do next, [`stored`] is where all replicas find it, [`trust`]
+//! what the API server goes by, [`cluster`]
 //! reads and writes Kubernetes, [`keeper`] does it. And those that clients are asked for ([`clients`]).
 //!
 //! A private key is in memory and in the file or Secret it came from, nowhere else: it is never logged, and never part of an
@@ -14,6 +15,7 @@ pub mod keeper;
 pub mod rotation;
 mod served;
 pub mod stored;
+pub mod trust;
 
 pub use served::{Served, ServedCertificate, ServedReport};
 

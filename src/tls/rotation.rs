@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use super::authority::{Authority, BACKDATED};
 use super::certificate::Certificate;
+use super::trust::{Observed, Trust};
 
 /// How long things last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +66,15 @@ pub struct Retired {
     pub until: SystemTime,
 }
 
-/// What the webhook configurations trust, as last seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// Nobody has looked yet.
-    #[default]
-    Unknown,
-    /// There is no webhook configuration of ours, so there is nobody to trust.
-    Absent,
-    /// The `caBundle` of every entry that calls us; never empty.
-    Bundles(Vec<Vec<Certificate>>),
+impl Stored {
+    /// The authorities, where there are any.
+    #[must_use]
+    pub fn authorities(&self) -> Option<&Authorities> {
+        match self {
+            Self::Authorities(authorities) => Some(authorities),
+            Self::Absent | Self::Empty | Self::Unreadable(_) => None,
+        }
+    }
 }
 
 /// A step of the rotation, as a change of what is stored.
@@ -95,7 +95,9 @@ pub enum Change {
     ForgetNext,
     /// Let the next authority sign.
     Promote,
-    /// Stop trusting retired authorities whose time is over.
+    /// Have these retired instead of those that are.
+    Retire(Vec<Retired>),
+    /// Forget retired authorities that nobody has to trust, and nobody trusts any more.
     Drop,
 }
 
@@ -131,7 +133,8 @@ pub struct Plan {
 
 /// The next step. An unknown trust counts as none: nothing is concluded from it.
 #[must_use]
-pub fn plan(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetimes) -> Plan {
+pub fn plan(stored: &Stored, observed: &Observed, now: SystemTime, lifetimes: &Lifetimes) -> Plan {
+    let trust = &observed.trust;
     let authorities = match (stored, trust) {
         (Stored::Authorities(authorities), _) => authorities,
         // A Secret that is gone together with the webhook configuration is being uninstalled: made again, it would be left behind.
@@ -144,29 +147,26 @@ pub fn plan(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetim
     };
     let Authorities { current, next, retired } = authorities;
     let stage = authorities.stage(trust, now);
+    let at_once = |change| (Some(change), Some(now));
+    let mended = authorities.retired_by(trust, now, lifetimes);
     let (change, due) = match (stage, next) {
         (Stage::ClockBehind, _) => (None, Some(current.authority.certificate.not_before)),
         // With the current one expired there is nothing to lose: no client accepts what is served.
         (_, Some(next)) if current.has_expired(now) && next.authority.certificate.is_valid(now) => {
-            (Some(Change::Promote), Some(now))
+            at_once(Change::Promote)
         }
-        (_, _) if current.has_expired(now) => (Some(anew(stored, trust, now, lifetimes)), Some(now)),
-        (_, Some(next)) if next.has_expired(now) => (Some(Change::Introduce), Some(now)),
-        (_, Some(next)) => match next.seen_before(now) {
-            None if trust.trusts(&next.authority.certificate) => (Some(Change::NoteNext), Some(now)),
-            None => (None, None),
-            Some(_) if !trust.trusts(&next.authority.certificate) => {
-                ((*trust != Trust::Unknown).then_some(Change::ForgetNext), None)
-            }
-            Some(seen) if now >= seen + lifetimes.settle => (Some(Change::Promote), Some(now)),
-            Some(seen) => (None, Some(seen + lifetimes.settle)),
-        },
-        (_, None) if now >= current.renewal() => (Some(Change::Introduce), Some(now)),
-        (_, None) if current.seen_before(now).is_none() && trust.trusts(&current.authority.certificate) => {
-            (Some(Change::NoteCurrent), Some(now))
+        (_, _) if current.has_expired(now) => at_once(anew(stored, trust, now, lifetimes)),
+        // Before anything else: the bundle is about to be written by what is stored, and must not lose what is in use.
+        (_, _) if mended != *retired => at_once(Change::Retire(mended)),
+        (_, Some(next)) if next.has_expired(now) => at_once(Change::Introduce),
+        (_, Some(next)) => next.step_as_next(observed, now, lifetimes),
+        (_, None) if now >= current.renewal() => at_once(Change::Introduce),
+        (_, None) if current.noted(now).is_none() && trust.trusts(&current.authority.certificate) => {
+            at_once(Change::NoteCurrent)
         }
         (_, None) => match retired.iter().map(|retired| retired.until).min() {
-            Some(end) if end <= now => (Some(Change::Drop), Some(now)),
+            // Those whose time is over leave the bundles first.
+            Some(end) if end <= now && !authorities.is_any_over_trusted(trust, now) => at_once(Change::Drop),
             Some(end) => (None, Some(end.min(current.renewal()))),
             None => (None, Some(current.renewal())),
         },
@@ -179,12 +179,12 @@ pub fn plan(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetim
 /// clock does so too, because another replica's clock may know better, and it harms nobody.
 #[must_use]
 pub fn anew(stored: &Stored, trust: &Trust, now: SystemTime, lifetimes: &Lifetimes) -> Change {
-    let stored = match stored {
-        Stored::Authorities(authorities) => Some(authorities.bundle()),
-        Stored::Absent | Stored::Empty | Stored::Unreadable(_) => None,
+    let (authorities, known) = match stored {
+        Stored::Authorities(authorities) => (Some(authorities), authorities.retired.as_slice()),
+        Stored::Absent | Stored::Empty | Stored::Unreadable(_) => (None, &[][..]),
     };
-    let in_bundles = trust.certificates().filter(|known| Authority::may_have_made(known));
-    Change::Begin { retired: retire(stored.into_iter().flatten().chain(in_bundles), now, lifetimes) }
+    let in_use = authorities.into_iter().flat_map(Authorities::in_use);
+    Change::Begin { retired: retire(known, in_use.chain(trust.ours()), now, lifetimes) }
 }
 
 /// Carries out a change. `make` makes a new authority where one is needed.
@@ -214,14 +214,15 @@ pub fn carry_out<E>(
         Change::ForgetNext => next = next.map(|next| Introduced { seen: None, ..next }),
         Change::Promote => {
             if let Some(next) = next.take() {
-                retired.extend(retire([&current.authority.certificate], now, lifetimes));
+                retired = retire(&retired, [&current.authority.certificate], now, lifetimes);
                 current = next;
             }
         }
-        // What has to be dropped is dropped below; the other was carried out above.
-        Change::Drop | Change::Begin { .. } => {}
+        Change::Retire(mended) => retired = mended,
+        Change::Drop => retired.retain(|retired| retired.until > now),
+        // Carried out above.
+        Change::Begin { .. } => {}
     }
-    retired.retain(|retired| retired.until > now);
     Ok(Authorities { current, next, retired })
 }
 
@@ -230,7 +231,7 @@ pub fn carry_out<E>(
 pub fn needs_leaf(
     leaf: Option<&Certificate>,
     authorities: &Authorities,
-    trust: &Trust,
+    observed: &Observed,
     now: SystemTime,
     lifetimes: &Lifetimes,
 ) -> bool {
@@ -248,9 +249,27 @@ pub fn needs_leaf(
         return now >= made + life * 2 / 3 && certificate.not_after > leaf.not_after;
     }
     // Another authority's, and fine for as long as clients accept it better than what the current one would sign.
-    let is_settled = current.seen_before(now).is_some_and(|seen| now >= seen + lifetimes.settle);
-    let is_trusted_no_more = !trust.trusts_subject(&leaf.issuer);
-    trust.trusts(certificate) && (is_settled || is_trusted_no_more)
+    let trust = &observed.trust;
+    trust.trusts(certificate) && (current.is_settled(observed, now, lifetimes) || !trust.accepts(leaf, now))
+}
+
+/// Whether clients that have not heard the latest may still refuse `leaf`, while other replicas may serve what they accept.
+/// `accepted_for` is how long this replica has seen everybody accept what its issuer signs.
+#[must_use]
+pub fn is_too_new(
+    leaf: &Certificate,
+    authorities: &Authorities,
+    accepted_for: Duration,
+    now: SystemTime,
+    lifetimes: &Lifetimes,
+) -> bool {
+    let Authorities { current, retired, .. } = authorities;
+    // By a clock that may be behind by that much.
+    let long = lifetimes.settle + BACKDATED;
+    let is_noted_long_ago = current.noted(now).is_some_and(|since| now >= since + long);
+    let is_settled = leaf.issuer == current.authority.certificate.subject && is_noted_long_ago;
+    let is_another_served = retired.iter().any(|retired| retired.certificate.is_valid(now));
+    is_another_served && !is_settled && accepted_for < lifetimes.settle
 }
 
 /// The moment at which new certificates are dated: now, but never before the authority that signs them.
@@ -259,23 +278,53 @@ pub fn issue_time(current: &Authority, now: SystemTime) -> SystemTime {
     now.max(current.certificate.not_before + BACKDATED)
 }
 
+/// How many retired authorities are kept, some 20 KiB. More than that come only of somebody who takes the Secret away again and
+/// again.
+const MOST_RETIRED: usize = 24;
+
 impl Authorities {
     /// What every `caBundle` has to hold: what signs, what will, what has.
-    pub fn bundle(&self) -> impl Iterator<Item = &Certificate> {
-        let introduced = [Some(&self.current), self.next.as_ref()].into_iter().flatten();
-        let retired = self.retired.iter().map(|retired| &retired.certificate);
-        introduced.map(|introduced| &introduced.authority.certificate).chain(retired)
+    pub fn bundle(&self, now: SystemTime) -> impl Iterator<Item = &Certificate> {
+        let retired = self.retired.iter().filter(move |retired| retired.until > now);
+        self.in_use().chain(retired.map(|retired| &retired.certificate))
+    }
+
+    /// What signs, and what will.
+    fn in_use(&self) -> impl Iterator<Item = &Certificate> {
+        [Some(&self.current), self.next.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|introduced| &introduced.authority.certificate)
+    }
+
+    /// The retired authorities as they should be: with those that bundles hold and nobody has stored, as after a Secret was put
+    /// back from a copy; and none for longer than anything that it signed can last.
+    fn retired_by(&self, trust: &Trust, now: SystemTime, lifetimes: &Lifetimes) -> Vec<Retired> {
+        let is_known = |certificate: &&Certificate| {
+            self.in_use().any(|known| known == *certificate)
+                || self.retired.iter().any(|retired| retired.certificate == **certificate)
+        };
+        let latest = now + retirement(lifetimes) * 2;
+        let bounded =
+            self.retired.iter().map(|retired| Retired { until: retired.until.min(latest), ..retired.clone() });
+        let room = MOST_RETIRED.saturating_sub(self.retired.len());
+        let unknown = trust.ours().filter(|certificate| !is_known(certificate)).take(room);
+        retire(&bounded.collect::<Vec<_>>(), unknown, now, lifetimes)
+    }
+
+    /// Whether any bundle still holds a retired authority whose time is over.
+    fn is_any_over_trusted(&self, trust: &Trust, now: SystemTime) -> bool {
+        let over = || self.retired.iter().filter(|retired| retired.until <= now);
+        trust.certificates().any(|known| over().any(|retired| retired.certificate == *known))
     }
 
     fn stage(&self, trust: &Trust, now: SystemTime) -> Stage {
         let Self { current, next, retired } = self;
         match next {
             _ if now < current.authority.certificate.not_before => Stage::ClockBehind,
-            Some(next) if next.seen_before(now).is_some() && trust.trusts(&next.authority.certificate) => {
-                Stage::Settling
-            }
+            Some(next) if next.noted(now).is_some() && trust.trusts(&next.authority.certificate) => Stage::Settling,
             Some(_) => Stage::Introduced,
-            None if current.seen_before(now).is_none() => Stage::Starting,
+            None if current.noted(now).is_none() => Stage::Starting,
             None if retired.is_empty() => Stage::Stable,
             None => Stage::Retiring,
         }
@@ -283,6 +332,29 @@ impl Authorities {
 }
 
 impl Introduced {
+    /// What is to be done about the next authority.
+    fn step_as_next(
+        &self,
+        observed: &Observed,
+        now: SystemTime,
+        lifetimes: &Lifetimes,
+    ) -> (Option<Change>, Option<SystemTime>) {
+        let certificate = &self.authority.certificate;
+        let trust = &observed.trust;
+        match self.noted(now) {
+            // Made by a clock that is ahead: what it would sign is not valid yet.
+            _ if now < certificate.not_before => (None, Some(certificate.not_before)),
+            None if trust.trusts(certificate) => (Some(Change::NoteNext), Some(now)),
+            None => (None, None),
+            Some(_) if !trust.trusts(certificate) => ((*trust != Trust::Unknown).then_some(Change::ForgetNext), None),
+            Some(_) if self.is_settled(observed, now, lifetimes) => (Some(Change::Promote), Some(now)),
+            Some(since) => {
+                let left = lifetimes.settle.saturating_sub(observed.unchanged_for);
+                (None, Some((since + lifetimes.settle).max(now + left)))
+            }
+        }
+    }
+
     fn has_expired(&self, now: SystemTime) -> bool {
         self.authority.certificate.not_after < now
     }
@@ -294,66 +366,40 @@ impl Introduced {
         made + certificate.not_after.duration_since(made).unwrap_or_default() * 2 / 3
     }
 
-    /// Since when it has been seen. A moment that lies ahead was noted before the clock was set back, and counts for nothing.
-    fn seen_before(&self, now: SystemTime) -> Option<SystemTime> {
-        self.seen.filter(|seen| *seen <= now + CLOCK_SKEW)
+    /// Since when it is noted as seen. A moment that lies far ahead was noted before the clock was set back, and counts for
+    /// nothing; one that lies ahead by less may be of a clock that is a little faster, and is waited for.
+    fn noted(&self, now: SystemTime) -> Option<SystemTime> {
+        self.seen.filter(|seen| *seen <= now + BACKDATED)
+    }
+
+    /// Whether every API server has had the time to notice it, by what is noted and by what this replica has seen itself.
+    fn is_settled(&self, observed: &Observed, now: SystemTime, lifetimes: &Lifetimes) -> bool {
+        let is_noted_long_ago = self.noted(now).is_some_and(|since| now >= since + lifetimes.settle);
+        is_noted_long_ago && observed.unchanged_for >= lifetimes.settle
     }
 }
 
-/// How far the clocks of two replicas may be apart without consequences.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// How long an authority has to be trusted after it has signed for the last time, with some time for those who are late.
+fn retirement(lifetimes: &Lifetimes) -> Duration {
+    lifetimes.leaf + (lifetimes.leaf / 2).min(BACKDATED)
+}
 
-/// Keeps certificates trusted until what they may have signed by now has expired, with some time for those who are late.
+/// Adds certificates to the retired ones, which keep their time: nothing signs with them any more.
 fn retire<'c>(
+    known: &[Retired],
     certificates: impl IntoIterator<Item = &'c Certificate>,
     now: SystemTime,
     lifetimes: &Lifetimes,
 ) -> Vec<Retired> {
-    let until = now + lifetimes.leaf + (lifetimes.leaf / 2).min(BACKDATED);
-    let mut retired: Vec<Retired> = Vec::new();
+    let mut retired = known.to_vec();
     for certificate in certificates {
         if retired.iter().all(|known| known.certificate != *certificate) {
-            retired.push(Retired { certificate: certificate.clone(), until });
+            retired.push(Retired { certificate: certificate.clone(), until: now + retirement(lifetimes) });
         }
     }
-    retired
-}
-
-impl Trust {
-    /// Whether every entry trusts `certificate`.
-    #[must_use]
-    pub fn trusts(&self, certificate: &Certificate) -> bool {
-        self.all(|known| known == certificate)
-    }
-
-    /// Whether every entry trusts an authority of that name.
-    #[must_use]
-    pub fn trusts_subject(&self, subject: &str) -> bool {
-        self.all(|known| known.subject == subject)
-    }
-
-    /// Whether every entry trusts just what the bundle of `wanted` holds.
-    #[must_use]
-    pub fn is_exactly(&self, wanted: &Authorities) -> bool {
-        let Self::Bundles(bundles) = self else { return false };
-        bundles.iter().all(|bundle| {
-            bundle.iter().all(|known| wanted.bundle().any(|wanted| wanted == known))
-                && wanted.bundle().all(|wanted| bundle.contains(wanted))
-        })
-    }
-
-    fn all(&self, is_it: impl Fn(&Certificate) -> bool) -> bool {
-        let Self::Bundles(bundles) = self else { return false };
-        bundles.iter().all(|bundle| bundle.iter().any(&is_it))
-    }
-
-    fn certificates(&self) -> impl Iterator<Item = &Certificate> {
-        let bundles = match self {
-            Self::Bundles(bundles) => bundles.as_slice(),
-            Self::Unknown | Self::Absent => &[],
-        };
-        bundles.iter().flatten()
-    }
+    // Those that have signed last are the last ones.
+    let too_many = retired.len().saturating_sub(MOST_RETIRED);
+    retired.split_off(too_many)
 }
 
 impl Stage {

@@ -4,25 +4,28 @@
 //! Of a webhook configuration nothing but `caBundle` is ever written, and only in entries that call our Service: GitOps tools
 //! and managed control planes have their own opinion of the rest. The Secret is only written over the version that was read.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+mod view;
 
-use futures_util::{StreamExt as _, pin_mut};
+pub use view::View;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{GetParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
-use kube::runtime::watcher::watch_object;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::watch;
 
+use self::view::{Seen, follow};
 use super::certificate::Certificate;
-use super::rotation::{Authorities, Stored, Trust};
+use super::rotation::Authorities;
 use super::served::ServedReport;
 use super::stored::{self, Data};
+use super::trust::Trust;
 use crate::watch::with_causes;
 
 /// The annotation by which a webhook configuration leaves its `caBundle` to the replicas,
@@ -34,12 +37,8 @@ const BUNDLE_IS_OURS: &str = "self-managed";
 const FIELD_MANAGER: &str = "rook-multihome-certificates";
 /// Where replicas say on their admin port what they serve.
 pub const REPORT_PATH: &str = "certificate";
-/// The first pause after a watch has failed; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long after a failure, without a further one, a watch counts as recovered. Attempts come far more often.
-const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
+/// How long the API server may take to answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What the objects are called.
 #[derive(Clone, Debug)]
@@ -61,27 +60,6 @@ pub struct Cluster {
     names: Names,
 }
 
-/// The objects as last seen.
-#[derive(Clone, Default)]
-pub struct View {
-    secret: Seen<Secret>,
-    configurations: Vec<Seen<MutatingWebhookConfiguration>>,
-    /// What went wrong when looking last, and when.
-    fault: Option<(Instant, String)>,
-}
-
-/// One object as last seen.
-#[derive(Clone, Default)]
-enum Seen<K> {
-    /// Nobody has looked yet.
-    #[default]
-    Never,
-    /// There is none.
-    Absent,
-    /// There it is.
-    Present(Box<K>),
-}
-
 /// Something that cannot be written.
 #[derive(Debug)]
 pub enum WriteFault {
@@ -90,6 +68,9 @@ pub enum WriteFault {
     /// Anything else, as a sentence.
     Failed(String),
 }
+
+/// A request that failed; without an error, because nobody answered.
+struct RequestFailure(Option<kube::Error>);
 
 /// A replica, and what it says about the certificate that it serves.
 pub type Replica = (String, Result<ServedReport, String>);
@@ -133,15 +114,22 @@ impl Cluster {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<View> {
         let names = &self.names;
-        let view = View { configurations: vec![Seen::Never; names.configurations.len()], ..View::default() };
-        let (sender, receiver) = watch::channel(view);
-        tokio::spawn(follow(self.secrets(), names.secret.clone(), sender.clone(), |view, secret| {
+        let configurations = vec![Seen::Never; names.configurations.len()];
+        let faults = vec![None; 1 + configurations.len()];
+        let (sender, receiver) = watch::channel(View { secret: Seen::Never, configurations, faults });
+        tokio::spawn(follow(self.secrets(), names.secret.clone(), 0, sender.clone(), |view, secret| {
             view.secret = secret;
         }));
         for (index, name) in names.configurations.iter().enumerate() {
-            tokio::spawn(follow(self.configurations(), name.clone(), sender.clone(), move |view, configuration| {
-                view.configurations[index] = configuration;
-            }));
+            tokio::spawn(follow(
+                self.configurations(),
+                name.clone(),
+                index + 1,
+                sender.clone(),
+                move |view, configuration| {
+                    view.configurations[index] = configuration;
+                },
+            ));
         }
         receiver
     }
@@ -153,11 +141,11 @@ impl Cluster {
     pub async fn look(&self) -> Result<View, String> {
         let Names { namespace, secret, configurations, .. } = &self.names;
         let mut view = View::default();
-        let fault = |what: String| move |error: kube::Error| format!("cannot read {what}: {}", failure(&error));
-        let found = self.secrets().get_opt(secret).await;
+        let fault = |what: String| move |failure: RequestFailure| failure.of_reading(&what);
+        let found = within(self.secrets().get_opt(secret)).await;
         view.secret = Seen::of(found.map_err(fault(format!("Secret {namespace}/{secret}")))?);
         for name in configurations {
-            let found = self.configurations().get_opt(name).await;
+            let found = within(self.configurations().get_opt(name)).await;
             view.configurations.push(Seen::of(found.map_err(fault(format!("MutatingWebhookConfiguration {name}")))?));
         }
         Ok(view)
@@ -182,73 +170,100 @@ impl Cluster {
         secret.metadata.managed_fields = None;
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let written = if known.is_some() {
-            self.secrets().replace(name, &parameters, &secret).await
+            within(self.secrets().replace(name, &parameters, &secret)).await
         } else {
-            self.secrets().create(&parameters, &secret).await
+            within(self.secrets().create(&parameters, &secret)).await
         };
-        view.secret = Seen::of(Some(written.map_err(|error| WriteFault::of(&error, "the Secret", name))?));
+        let written = written.map_err(|failure| failure.about("Secret", name))?;
+        view.secret = Seen::of(Some(written));
         Ok(())
     }
 
-    /// Writes `bundle` into every entry that calls us and has another one. Returns the names of the configurations written.
+    /// Writes the bundle of `authorities` into every entry that calls us and has another one. What cannot be written in one
+    /// configuration holds up no other. `written` is told the name of each that was written.
     ///
     /// # Errors
     /// Where Secret or configuration are not as `view` has seen them any more, or the API server refuses. Somebody who has not
     /// heard of the latest state could take away what others sign with.
-    pub async fn write_bundle(&self, view: &View, bundle: &Authorities) -> Result<Vec<String>, WriteFault> {
-        let latest = self.secrets().get_opt(&self.names.secret).await;
-        let latest =
-            latest.map_err(|error| WriteFault::of(&error, "the caBundle before reading Secret", &self.names.secret))?;
+    pub async fn write_bundle(
+        &self,
+        view: &View,
+        authorities: &Authorities,
+        now: SystemTime,
+        mut written: impl FnMut(&str),
+    ) -> Result<(), WriteFault> {
+        let secret = &self.names.secret;
+        let latest = within(self.secrets().get_opt(secret)).await;
+        let latest = latest.map_err(|failure| failure.about("the caBundle before reading Secret", secret))?;
         if latest.and_then(|secret| secret.resource_version())
             != view.secret.get().and_then(ResourceExt::resource_version)
         {
             return Err(WriteFault::Conflict);
         }
-        let pem: String = bundle.bundle().map(Certificate::pem).collect();
-        let mut written = Vec::new();
-        for configuration in view.configurations.iter().filter_map(Seen::get) {
-            let entries: Vec<&MutatingWebhook> = self.entries(configuration).collect();
-            let is_other = |entry: &&MutatingWebhook| !Trust::Bundles(vec![trusted(entry)]).is_exactly(bundle);
-            if !entries.iter().any(is_other) {
-                continue;
+        let mut outcome = Ok(());
+        for (configuration, name) in view.configurations.iter().zip(&self.names.configurations) {
+            let done = match configuration {
+                Seen::Present(configuration) => self.write_one(configuration, authorities, now).await,
+                Seen::Absent => Err(WriteFault::Failed(format!(
+                    "there is no MutatingWebhookConfiguration {name} to write a caBundle into"
+                ))),
+                Seen::Never => Ok(false),
+            };
+            match done {
+                Ok(true) => written(name),
+                Ok(false) => {}
+                Err(fault) => outcome = Err(fault),
             }
-            let name = configuration.name_any();
-            if configuration.annotations().get(BUNDLE_ANNOTATION).is_none_or(|value| value != BUNDLE_IS_OURS) {
-                return Err(WriteFault::Failed(format!(
-                    "MutatingWebhookConfiguration {name} does not trust the authority, and has no annotation {BUNDLE_ANNOTATION}: {BUNDLE_IS_OURS} that would leave its caBundle to the replicas"
-                )));
-            }
-            let ca_bundle = ByteString(pem.clone().into_bytes());
-            let entry =
-                |entry: &MutatingWebhook| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
-            // With its version, so that nothing newer is written over, and its uid, so that a configuration deleted in this
-            // moment is not made again.
-            let patch = json!({
-                "apiVersion": "admissionregistration.k8s.io/v1",
-                "kind": "MutatingWebhookConfiguration",
-                "metadata": {
-                    "name": name,
-                    "uid": configuration.metadata.uid,
-                    "resourceVersion": configuration.metadata.resource_version,
-                },
-                "webhooks": entries.into_iter().map(entry).collect::<Vec<_>>(),
-            });
-            let parameters = PatchParams::apply(FIELD_MANAGER).force();
-            let patched = self.configurations().patch(&name, &parameters, &Patch::Apply(&patch)).await;
-            patched.map_err(|error| WriteFault::of(&error, "the caBundle of MutatingWebhookConfiguration", &name))?;
-            written.push(name);
         }
-        Ok(written)
+        outcome
     }
 
-    /// What the webhook configurations trust.
+    /// Writes one configuration; returns whether there was something to write.
+    async fn write_one(
+        &self,
+        configuration: &MutatingWebhookConfiguration,
+        authorities: &Authorities,
+        now: SystemTime,
+    ) -> Result<bool, WriteFault> {
+        let entries: Vec<&MutatingWebhook> = self.entries(configuration).collect();
+        let is_other = |entry: &&MutatingWebhook| !Trust::Bundles(vec![trusted(entry)]).is_exactly(authorities, now);
+        if !entries.iter().any(is_other) {
+            return Ok(false);
+        }
+        let name = configuration.name_any();
+        if configuration.annotations().get(BUNDLE_ANNOTATION).is_none_or(|value| value != BUNDLE_IS_OURS) {
+            return Err(WriteFault::Failed(format!(
+                "MutatingWebhookConfiguration {name} does not trust the authority, and has no annotation {BUNDLE_ANNOTATION}: {BUNDLE_IS_OURS} that would leave its caBundle to the replicas"
+            )));
+        }
+        let ca_bundle = ByteString(authorities.bundle(now).map(Certificate::pem).collect::<String>().into_bytes());
+        let entry = |entry: &MutatingWebhook| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
+        // With its version, so that nothing newer is written over, and its uid, so that a configuration deleted in this
+        // moment is not made again.
+        let patch = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": {
+                "name": name,
+                "uid": configuration.metadata.uid,
+                "resourceVersion": configuration.metadata.resource_version,
+            },
+            "webhooks": entries.into_iter().map(entry).collect::<Vec<_>>(),
+        });
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let patched = within(self.configurations().patch(&name, &parameters, &Patch::Apply(&patch))).await;
+        patched.map_err(|failure| failure.about("the caBundle of MutatingWebhookConfiguration", &name))?;
+        Ok(true)
+    }
+
+    /// What the webhook configurations trust. One that is not there trusts nobody, and asks for nothing.
     #[must_use]
     pub fn trust(&self, view: &View) -> Trust {
         let mut bundles = Vec::new();
         for configuration in &view.configurations {
             match configuration {
                 Seen::Never => return Trust::Unknown,
-                Seen::Absent => return Trust::Absent,
+                Seen::Absent => {}
                 Seen::Present(configuration) => bundles.extend(self.entries(configuration).map(trusted)),
             }
         }
@@ -283,26 +298,6 @@ impl Cluster {
     }
 }
 
-impl View {
-    /// What went wrong when looking last, until it goes right again, or nothing more has gone wrong for a minute: that a watch
-    /// goes on shows only at its next event.
-    #[must_use]
-    pub fn fault(&self) -> Option<String> {
-        let (at, fault) = self.fault.as_ref()?;
-        (at.elapsed() < FAILURE_IS_OVER).then(|| fault.clone())
-    }
-
-    /// What is stored; nothing where nobody has looked yet.
-    #[must_use]
-    pub fn stored(&self) -> Option<Stored> {
-        match &self.secret {
-            Seen::Never => None,
-            Seen::Absent => Some(Stored::Absent),
-            Seen::Present(secret) => Some(stored::read(&plain(secret))),
-        }
-    }
-}
-
 /// The labels and annotations by which tools that install things know what is theirs.
 const BELONGING: [&str; 3] = ["app.kubernetes.io/", "helm.sh/", "meta.helm.sh/"];
 
@@ -321,58 +316,36 @@ impl View {
     }
 }
 
-impl<K> Seen<K> {
-    fn of(object: Option<K>) -> Self {
-        object.map_or(Self::Absent, |object| Self::Present(Box::new(object)))
+impl RequestFailure {
+    /// What it means for something that was to be read.
+    fn of_reading(self, what: &str) -> String {
+        match self.0 {
+            Some(error) => format!("cannot read {what}: {}", failure(&error)),
+            None => format!(
+                "cannot read {what}: the API server did not answer within {} seconds",
+                ANSWER_DEADLINE.as_secs()
+            ),
+        }
     }
 
-    fn get(&self) -> Option<&K> {
-        match self {
-            Self::Present(object) => Some(object),
-            Self::Never | Self::Absent => None,
+    /// What it means for something that was to be written.
+    fn about(self, what: &str, name: &str) -> WriteFault {
+        match self.0 {
+            Some(kube::Error::Api(status)) if status.code == 409 => WriteFault::Conflict,
+            Some(error) => WriteFault::Failed(format!("cannot write {what} {name}: {}", failure(&error))),
+            None => WriteFault::Failed(format!(
+                "cannot write {what} {name}: the API server did not answer within {} seconds",
+                ANSWER_DEADLINE.as_secs()
+            )),
         }
     }
 }
 
-impl WriteFault {
-    fn of(error: &kube::Error, what: &str, name: &str) -> Self {
-        match error {
-            kube::Error::Api(status) if status.code == 409 => Self::Conflict,
-            error => Self::Failed(format!("cannot write {what} {name}: {}", failure(error))),
-        }
-    }
-}
-
-/// Watches one object for as long as anybody looks at the view.
-async fn follow<K>(api: Api<K>, name: String, view: watch::Sender<View>, put: impl Fn(&mut View, Seen<K>) + Send)
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-{
-    let objects = watch_object(api, &name);
-    pin_mut!(objects);
-    let mut pause = FIRST_PAUSE;
-    while let Some(object) = objects.next().await {
-        match object {
-            Ok(object) => {
-                pause = FIRST_PAUSE;
-                view.send_modify(|view| {
-                    put(view, Seen::of(object));
-                    view.fault = None;
-                });
-            }
-            Err(error) => {
-                let error = format!("watching {name} failed: {}", with_causes(&error));
-                view.send_if_modified(|view| {
-                    let before = view.fault.replace((Instant::now(), error.clone()));
-                    before.is_none_or(|(_, before)| before != error)
-                });
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-        if view.is_closed() {
-            return;
-        }
+/// Waits for an answer, but not for ever: whoever keeps certificates has other things to do besides.
+async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, RequestFailure> {
+    match tokio::time::timeout(ANSWER_DEADLINE, request).await {
+        Ok(answer) => answer.map_err(|error| RequestFailure(Some(error))),
+        Err(_) => Err(RequestFailure(None)),
     }
 }
 
