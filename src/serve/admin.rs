@@ -14,7 +14,7 @@ use super::Parts;
 use super::metrics::{Metrics, state_name};
 use super::phase::{Phase, PhaseWatch};
 use crate::tls::clients::ClientNames;
-use crate::tls::keeper::{KeepingState, Trusted};
+use crate::tls::keeping::{KeepingState, Trusted};
 use crate::watch::{KindProgress, State as WatchState};
 
 /// The content type of the text that Prometheus reads.
@@ -93,8 +93,11 @@ impl Admin {
     fn check_certificate(&self, now: SystemTime) -> Check {
         let certificate = &self.parts.certificate;
         let complaint = certificate.complaint();
+        let served = certificate.current();
+        let is_early = served.as_ref().is_some_and(|served| now < served.certificate.not_before);
         let left = certificate.expiry().map(|expiry| expiry.duration_since(now));
         let (holds, mut detail) = match left {
+            Some(Ok(_)) if is_early => (false, "the served certificate is not valid yet".to_owned()),
             Some(Ok(left)) => (true, format!("served, expires in {}", in_words(left))),
             Some(Err(_)) => (false, "the served certificate has expired".to_owned()),
             None => (false, "none is served".to_owned()),

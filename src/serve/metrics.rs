@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
-use crate::tls::keeper::{Keeping, Trusted};
+use crate::tls::keeping::{Keeping, Trusted};
 use crate::tls::rotation::Stage;
 use crate::watch::State;
 use crate::world::Mode;

@@ -24,7 +24,7 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::tls::ServedCertificate;
 use crate::tls::clients::ClientAuthorities;
-use crate::tls::keeper::Keeping;
+use crate::tls::keeping::Keeping;
 use crate::watch::Progress;
 use crate::world::Published;
 use listener::{Limits, Transport};

@@ -6,16 +6,15 @@
 //! the certificate that is being served. The time is the wall clock's, looked at again and again, because a machine may sleep.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::authority::Authority;
 use super::certificate::{Certificate, timestamp, verify_chain, verify_name};
 use super::cluster::{Cluster, View, WriteFault};
+use super::keeping::{Keeping, KeepingState, Trusted};
 use super::rotation::{self, Authorities, Change, Lifetimes, Plan, Stage, Stored};
 use super::served::{Served, ServedCertificate};
 use super::trust::{Observed, Trust};
@@ -33,42 +32,6 @@ const STRUGGLE: Duration = Duration::from_secs(60);
 /// configuration, and would be left behind; and what is served meanwhile does not hang on it.
 const GONE_FOR_GOOD: Duration = Duration::from_secs(5);
 
-/// How things are, for readiness, metrics and people.
-#[derive(Debug, Default)]
-pub struct Keeping {
-    state: ArcSwap<KeepingState>,
-    bundle_writes: AtomicU64,
-    issued: AtomicU64,
-}
-
-/// How things were at the last turn.
-#[derive(Clone, Debug)]
-pub struct KeepingState {
-    /// Where the rotation stands.
-    pub stage: Stage,
-    /// When the current authority expires.
-    pub authority_expiry: Option<SystemTime>,
-    /// Whether clients trust what is served.
-    pub trusted: Trusted,
-    /// What went wrong last, until it goes right again.
-    pub fault: Option<String>,
-}
-
-/// Whether the webhook configurations trust the authority of the certificate that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trusted {
-    /// They do.
-    Yes,
-    /// At least one does not.
-    No,
-    /// They do since a moment ago, and not every API server may have noticed; other replicas serve what was trusted before.
-    Recently,
-    /// There is no webhook configuration that calls us.
-    NoConfiguration,
-    /// Nobody has looked yet.
-    Unknown,
-}
-
 /// Keeps one replica's certificate.
 pub struct Keeper {
     cluster: Cluster,
@@ -78,6 +41,8 @@ pub struct Keeper {
     store_pause: Pause,
     bundle_pause: Pause,
     gone_since: Option<Instant>,
+    /// What had been seen when a bundle was written last, and when: until something else is seen, it is not written again.
+    written_over: Option<(Vec<Option<String>>, Instant)>,
     /// What the configurations trust, and since when they do.
     trust: (Trust, Instant),
     /// The issuer of what is served, and since when everybody has been seen to accept it.
@@ -108,6 +73,7 @@ impl Keeper {
             store_pause,
             bundle_pause,
             gone_since: None,
+            written_over: None,
             trust: (Trust::Unknown, Instant::now()),
             accepted: None,
             faults: [None, None],
@@ -206,7 +172,7 @@ impl Keeper {
     /// Whether nothing has changed since `view`.
     async fn is_latest(&mut self, view: &View) -> bool {
         match self.cluster.look().await {
-            Ok(latest) => latest.is_same(view),
+            Ok(latest) => latest.versions() == view.versions(),
             Err(fault) => {
                 self.store_pause.grow();
                 self.faults[0] = Some(fault);
@@ -222,7 +188,11 @@ impl Keeper {
             self.faults[1] = None;
             return;
         }
-        if !self.bundle_pause.is_over() {
+        let is_just_written = self
+            .written_over
+            .as_ref()
+            .is_some_and(|(versions, at)| *versions == view.versions() && at.elapsed() < LONGEST_TURN);
+        if is_just_written || !self.bundle_pause.is_over() {
             return;
         }
         let keeping = Arc::clone(&self.keeping);
@@ -231,10 +201,13 @@ impl Keeper {
             .cluster
             .write_bundle(view, authorities, now, |configuration| {
                 is_written = true;
-                keeping.bundle_writes.fetch_add(1, Ordering::Relaxed);
+                keeping.has_written_bundle();
                 tracing::info!(configuration, "wrote the caBundle");
             })
             .await;
+        if is_written {
+            self.written_over = Some((view.versions(), Instant::now()));
+        }
         // More than one write a minute: somebody writes something else there, and will go on.
         let is_struggle = is_written && self.bundle_pause.was_within(STRUGGLE);
         match outcome {
@@ -295,7 +268,7 @@ impl Keeper {
                     issuer = served.certificate.issuer,
                     "serving a new certificate"
                 );
-                self.keeping.issued.fetch_add(1, Ordering::Relaxed);
+                self.keeping.has_issued();
                 self.certificate.replace(served);
             }
             Err(fault) => {
@@ -362,7 +335,7 @@ impl Keeper {
             (Trust::Bundles(_), None) => Trusted::No,
         };
         let authority_expiry = authorities.map(|found| found.current.authority.certificate.not_after);
-        self.keeping.state.store(Arc::new(KeepingState { stage, authority_expiry, trusted, fault }));
+        self.keeping.publish(KeepingState { stage, authority_expiry, trusted, fault });
     }
 }
 
@@ -396,32 +369,6 @@ fn describe(change: &Change, stored: &Stored) -> String {
             "keeping authorities trusted that the webhook configurations have and the Secret had not".to_owned()
         }
         (Change::Drop, _) => "a retired authority is not trusted any more".to_owned(),
-    }
-}
-
-impl Keeping {
-    /// How things were at the last turn.
-    #[must_use]
-    pub fn state(&self) -> Arc<KeepingState> {
-        self.state.load_full()
-    }
-
-    /// How often a `caBundle` was written.
-    #[must_use]
-    pub fn bundle_writes(&self) -> u64 {
-        self.bundle_writes.load(Ordering::Relaxed)
-    }
-
-    /// How many certificates were signed for this replica.
-    #[must_use]
-    pub fn issued(&self) -> u64 {
-        self.issued.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for KeepingState {
-    fn default() -> Self {
-        Self { stage: Stage::Unknown, authority_expiry: None, trusted: Trusted::Unknown, fault: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Certificates: served ([`ServedCertificate`]), made ([`authority`]), read from files and replaced while serving ([`files`]), or
-//! kept by the replicas themselves: [`rotation`] says what to do next, [`stored`] is where all replicas find it, [`trust`]
-//! what the API server goes by, [`cluster`]
-//! reads and writes Kubernetes, [`keeper`] does it. And those that clients are asked for ([`clients`]).
+//! kept by the replicas themselves: [`rotation`] says what to do next, [`stored`] is where all replicas find it, [`trust`] what
+//! the API server goes by, [`cluster`] reads and writes Kubernetes, [`keeper`] does it, and [`keeping`] says how it goes. And
+//! those that clients are asked for ([`clients`]).
 //!
 //! A private key is in memory and in the file or Secret it came from, nowhere else: it is never logged, and never part of an
 //! error. TLS 1.2 and 1.3 by aws-lc-rs.
@@ -12,6 +12,7 @@ pub mod clients;
 pub mod cluster;
 pub mod files;
 pub mod keeper;
+pub mod keeping;
 pub mod rotation;
 mod served;
 pub mod stored;

@@ -55,15 +55,11 @@ impl View {
         (!faults.is_empty()).then(|| faults.join("; "))
     }
 
-    /// Whether `other` has seen the same versions of everything.
+    /// The versions of everything that was seen: whoever has the same has seen the same.
     #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        let versions = |view: &Self| -> Vec<Option<String>> {
-            let configurations =
-                view.configurations.iter().map(|seen| seen.get().and_then(ResourceExt::resource_version));
-            [view.secret.get().and_then(ResourceExt::resource_version)].into_iter().chain(configurations).collect()
-        };
-        versions(self) == versions(other)
+    pub fn versions(&self) -> Vec<Option<String>> {
+        let configurations = self.configurations.iter().map(|seen| seen.get().and_then(ResourceExt::resource_version));
+        [self.secret.get().and_then(ResourceExt::resource_version)].into_iter().chain(configurations).collect()
     }
 
     /// What is stored; nothing where nobody has looked yet.

@@ -1,0 +1,327 @@
+//! Keeping certificates, against an API server that can be told to misbehave: what is written, what is not, and what goes on
+//! meanwhile. The same on a real API server is in `certificates.rs`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use support::program;
+use support::server::{Running, wait_for};
+
+const NAME: &str = "rook-multihome";
+
+/// One Secret and some webhook configurations.
+#[derive(Clone)]
+struct FakeApi {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    version: u64,
+    /// The objects, by kind of resource.
+    secrets: Vec<Value>,
+    configurations: Vec<Value>,
+    /// Watches of secrets, and of configurations, by the name that they select.
+    watches: Vec<(&'static str, String, TcpStream)>,
+    /// Requests that wrote something: target and body.
+    writes: Vec<(String, Value)>,
+    /// Whether nobody is answered, but watches.
+    is_silent: bool,
+    unanswered: Vec<TcpStream>,
+}
+
+fn configuration(name: &str, annotations: &Value) -> Value {
+    let entry = |entry: &str, service: &str| json!({"name": entry, "clientConfig": {"service": {"name": service, "namespace": NAME, "path": "/mutate"}}, "sideEffects": "None", "admissionReviewVersions": ["v1"]});
+    json!({
+        "metadata": {"name": name, "uid": format!("uid-of-{name}"), "annotations": annotations},
+        "webhooks": [entry("one.example.com", NAME), entry("two.example.com", NAME), entry("others.example.com", "another")],
+    })
+}
+
+fn ours() -> Value {
+    json!({"multihome.rook.io/ca-bundle": "self-managed"})
+}
+
+impl FakeApi {
+    fn start(configurations: Vec<Value>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let api = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
+        {
+            let mut state = api.state.lock().unwrap();
+            state.put(
+                "secrets",
+                json!({"metadata": {"name": "rook-multihome-ca", "namespace": NAME}, "type": "Opaque"}),
+            );
+            for configuration in configurations {
+                state.put("mutatingwebhookconfigurations", configuration);
+            }
+        }
+        let serving = api.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let api = serving.clone();
+                std::thread::spawn(move || api.answer(stream));
+            }
+        });
+        api
+    }
+
+    fn answer(&self, mut stream: TcpStream) -> Option<()> {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let mut words = line.split(' ').map(ToOwned::to_owned);
+        let (method, target) = (words.next()?, words.next()?);
+        let mut length = 0;
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header).ok()?;
+            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            if header.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let kind = ["secrets", "mutatingwebhookconfigurations"].into_iter().find(|kind| path.contains(kind));
+        let mut state = self.state.lock().unwrap();
+        let (code, answer) = match kind {
+            None => (
+                404,
+                json!({"kind": "Status", "code": 404, "message": "no such resource", "reason": "NotFound", "status": "Failure"}),
+            ),
+            Some(kind) => {
+                let selected =
+                    query.split("metadata.name%3D").nth(1).map(|rest| rest.split('&').next().unwrap().to_owned());
+                if query.contains("watch=true") {
+                    _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+                    state.watches.push((kind, selected.unwrap_or_default(), stream));
+                    return None;
+                }
+                if state.is_silent {
+                    state.unanswered.push(stream);
+                    return None;
+                }
+                state.answer(kind, &method, &target, path.rsplit('/').next()?, selected.as_deref(), &body)
+            }
+        };
+        drop(state);
+        let answer = answer.to_string();
+        let head = "content-type: application/json\r\nconnection: close";
+        write!(stream, "HTTP/1.1 {code} X\r\n{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).ok()
+    }
+
+    /// The PEM text of every bundle of a configuration.
+    fn bundles(&self, name: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let configuration = state.configurations.iter().find(|found| found["metadata"]["name"] == name).unwrap();
+        let bundle = |webhook: &Value| {
+            let bundle = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
+            String::from_utf8(BASE64.decode(bundle).unwrap()).unwrap()
+        };
+        configuration["webhooks"].as_array().unwrap().iter().map(bundle).collect()
+    }
+
+    /// Somebody empties a bundle.
+    fn empty_bundle(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        let configuration = state.configurations.iter().find(|found| found["metadata"]["name"] == name).unwrap();
+        let mut configuration = configuration.clone();
+        configuration["webhooks"][0]["clientConfig"].as_object_mut().unwrap().remove("caBundle");
+        state.put("mutatingwebhookconfigurations", configuration);
+    }
+
+    fn be_silent(&self, is_silent: bool) {
+        let mut state = self.state.lock().unwrap();
+        state.is_silent = is_silent;
+        state.unanswered.clear();
+    }
+
+    fn serve(&self, folder: &std::path::Path, flags: &[&str]) -> Running {
+        let kubeconfig = folder.join("kubeconfig");
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "test", "user": {}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        let mut command = program();
+        command.args(["serve", "--tls-mode", "self-managed"]).args(flags).env("KUBECONFIG", kubeconfig);
+        Running::start_command(command, &folder.join("certs"))
+    }
+}
+
+impl State {
+    fn objects(&mut self, kind: &str) -> &mut Vec<Value> {
+        if kind == "secrets" { &mut self.secrets } else { &mut self.configurations }
+    }
+
+    /// Stores an object as a new version of it, and tells the watches.
+    fn put(&mut self, kind: &str, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        self.objects(kind).retain(|known| known["metadata"]["name"] != *name);
+        self.objects(kind).push(object.clone());
+        let event = json!({"type": "MODIFIED", "object": object});
+        for (_, _, stream) in self.watches.iter_mut().filter(|(of, selected, _)| *of == kind && *selected == name) {
+            _ = writeln!(stream, "{event}");
+        }
+        object
+    }
+
+    fn answer(
+        &mut self,
+        kind: &str,
+        method: &str,
+        target: &str,
+        name: &str,
+        selected: Option<&str>,
+        body: &Value,
+    ) -> (u16, Value) {
+        let failure = |code: u16, message: &str| {
+            (
+                code,
+                json!({"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": "Failure"}),
+            )
+        };
+        if method != "GET" {
+            self.writes.push((target.to_owned(), body.clone()));
+        }
+        let version = self.version.to_string();
+        let known = self.objects(kind).iter().find(|known| known["metadata"]["name"] == name).cloned();
+        let is_stale = |known: &Value| {
+            let wanted = &body["metadata"]["resourceVersion"];
+            !wanted.is_null() && *wanted != known["metadata"]["resourceVersion"]
+        };
+        match (method, known) {
+            ("GET", _) if name == kind => {
+                let items: Vec<Value> = self
+                    .objects(kind)
+                    .iter()
+                    .filter(|known| selected.is_none_or(|name| known["metadata"]["name"] == name))
+                    .cloned()
+                    .collect();
+                (
+                    200,
+                    json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items}),
+                )
+            }
+            ("GET", Some(known)) => (200, known),
+            ("PUT" | "PATCH", Some(known)) if is_stale(&known) => failure(409, "somebody was first"),
+            ("PUT", Some(_)) => (200, self.put(kind, body.clone())),
+            ("PATCH", Some(mut known)) => {
+                for applied in body["webhooks"].as_array().unwrap() {
+                    let webhooks = known["webhooks"].as_array_mut().unwrap();
+                    let webhook = webhooks.iter_mut().find(|webhook| webhook["name"] == applied["name"]).unwrap();
+                    webhook["clientConfig"]["caBundle"] = applied["clientConfig"]["caBundle"].clone();
+                }
+                (200, self.put(kind, known))
+            }
+            ("POST", _) => (201, self.put(kind, body.clone())),
+            (_, None) => failure(404, "not found"),
+            (_, Some(_)) => failure(405, "not allowed"),
+        }
+    }
+}
+
+#[test]
+fn the_bundle_is_written_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(vec![configuration(NAME, &ours())]);
+    let replica = api.serve(folder.path(), &[]);
+    replica.wait_until_ready();
+    let bundles = api.bundles(NAME);
+    assert!(bundles[0].starts_with("-----BEGIN CERTIFICATE-----") && bundles[0] == bundles[1]);
+    assert_eq!(bundles[2], "", "that entry calls somebody else");
+
+    let state = api.state.lock().unwrap();
+    let (target, patch) = state.writes.iter().find(|(target, _)| target.contains("webhookconfigurations")).unwrap();
+    assert!(target.ends_with("/rook-multihome?&force=true&fieldManager=rook-multihome-certificates"), "{target}");
+    let bundle = BASE64.encode(&bundles[0]);
+    let entry = |name: &str| json!({"name": name, "clientConfig": {"caBundle": bundle}});
+    assert_eq!(patch["webhooks"], json!([entry("one.example.com"), entry("two.example.com")]));
+    assert_eq!(patch["metadata"]["uid"], "uid-of-rook-multihome");
+    assert!(patch["metadata"]["resourceVersion"].is_string());
+    let fields: Vec<&String> = patch.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["apiVersion", "kind", "metadata", "webhooks"]);
+    // Making the authority, noting that it is trusted; and one bundle.
+    let of = |kind: &str| state.writes.iter().filter(|(target, _)| target.contains(kind)).count();
+    assert_eq!((of("secrets"), of("webhookconfigurations")), (2, 1));
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(vec![configuration(NAME, &ours())]);
+    let replica = api.serve(folder.path(), &["--leaf-lifetime", "9s", "--ca-settle", "1s"]);
+    replica.wait_until_ready();
+    let before = api.bundles(NAME);
+    api.be_silent(true);
+    api.empty_bundle(NAME);
+    let verbose = || replica.admin("/readyz?verbose");
+    wait_for("the missing bundle to be noticed", || verbose().0 == 503);
+    assert!(verbose().1.contains("[-] authority: not trusted by every webhook configuration yet"), "{}", verbose().1);
+    let issued = replica.metric("rook_multihome_certificates_issued_total");
+    wait_for("the request to be given up", || verbose().1.contains("the API server did not answer within 10 seconds"));
+    wait_for("certificates to be renewed all the same", || {
+        replica.metric("rook_multihome_certificates_issued_total") > issued
+    });
+    api.be_silent(false);
+    wait_for("the bundle to be back", || api.bundles(NAME) == before);
+    wait_for("readiness", || verbose().0 == 200);
+}
+
+#[test]
+fn a_configuration_that_is_not_ours_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = configuration("theirs", &json!({"somebody": "else"}));
+    let api = FakeApi::start(vec![theirs, configuration(NAME, &ours())]);
+    let replica = api.serve(folder.path(), &["--webhook-configuration", "theirs,missing,rook-multihome"]);
+    wait_for("the bundle", || api.bundles(NAME)[0].contains("BEGIN CERTIFICATE"));
+    let said = "MutatingWebhookConfiguration theirs does not trust the authority, and has no annotation multihome.rook.io/ca-bundle: self-managed that would leave its caBundle to the replicas";
+    wait_for("what is wrong to be said", || {
+        let (code, verbose) = replica.admin("/readyz?verbose");
+        code == 503 && (verbose.contains(said) || verbose.contains("there is no MutatingWebhookConfiguration missing"))
+    });
+    assert_eq!(api.bundles("theirs"), ["", "", ""]);
+}
+
+/// A tool that resets the Secret each time it is written must not be met by as many new authorities.
+#[test]
+fn a_struggle_over_the_secret_becomes_slower() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(vec![configuration(NAME, &ours())]);
+    let replica = api.serve(folder.path(), &[]);
+    replica.wait_until_ready();
+    let since = std::time::Instant::now();
+    while since.elapsed() < Duration::from_secs(12) {
+        let mut state = api.state.lock().unwrap();
+        let mut secret = state.secrets[0].clone();
+        if !secret["data"].is_null() {
+            secret.as_object_mut().unwrap().remove("data");
+            state.put("secrets", secret);
+        }
+        drop(state);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let state = api.state.lock().unwrap();
+    let made = state.writes.iter().filter(|(target, _)| target.contains("secrets")).count();
+    assert!((2..12).contains(&made), "{made} writes in {:?}", since.elapsed());
+}
