@@ -166,7 +166,7 @@ impl std::fmt::Debug for Leaf {
     }
 }
 
-/// 127 random bits: positive, as serial numbers have to be.
+/// 126 random bits: positive, as serial numbers have to be.
 fn random_serial() -> Result<[u8; 16], IssueError> {
     let mut serial = [0; 16];
     let random = aws_lc_rs::default_provider().secure_random;
@@ -174,4 +174,38 @@ fn random_serial() -> Result<[u8; 16], IssueError> {
     // Never zero in front, either: written out, all serial numbers are of one length.
     serial[0] = serial[0] & 0x3f | 0x40;
     Ok(serial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    #[test]
+    fn what_is_issued_is_dated_back_and_ends_with_its_authority() {
+        let now = SystemTime::now();
+        let authority = Authority::new(now, 3 * DAY).unwrap();
+        let leaf = authority.issue(&["a.b.svc".to_owned()], now, 7 * DAY).unwrap().certificate;
+        for certificate in [&authority.certificate, &leaf] {
+            let back = now.duration_since(certificate.not_before).unwrap();
+            assert!((BACKDATED..BACKDATED + Duration::from_secs(2)).contains(&back), "{back:?}");
+            assert_eq!(certificate.serial.len(), 32, "128 bits, of which 126 are random");
+        }
+        assert_eq!(leaf.not_after, authority.certificate.not_after);
+        let again = authority.issue(&["a.b.svc".to_owned()], now, DAY).unwrap().certificate;
+        assert_ne!(again.serial, leaf.serial);
+        assert_ne!(Authority::new(now, DAY).unwrap().certificate.subject, authority.certificate.subject);
+    }
+
+    #[test]
+    fn keys_are_on_p_256_and_stay_out_of_debug_output() {
+        let authority = Authority::new(SystemTime::now(), DAY).unwrap();
+        assert_eq!(authority.key.algorithm(), &rcgen::PKCS_ECDSA_P256_SHA256);
+        let key = authority.key_pem();
+        let secret = key.lines().nth(1).unwrap();
+        assert!(!format!("{authority:?}").contains(secret));
+        let read = Authority::read(authority.certificate.pem().as_bytes(), key.as_bytes()).unwrap();
+        assert_eq!(read.certificate, authority.certificate);
+    }
 }

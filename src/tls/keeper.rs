@@ -25,6 +25,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(5);
 const SHORTEST_TURN: Duration = Duration::from_millis(200);
 /// The pauses after something that failed, and between writes over somebody else's.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How many conflicts in a row are nothing to speak of.
+const MOST_CONFLICTS: u32 = 5;
 /// How long after a write another one counts as a struggle with somebody.
 const STRUGGLE: Duration = Duration::from_secs(60);
 
@@ -41,6 +43,8 @@ pub struct Keeper {
     store_pause: Pause,
     bundle_pause: Pause,
     gone_since: Option<Instant>,
+    /// How often in a row a bundle could not be written because something newer was there.
+    conflicts: u32,
     /// What had been seen when a bundle was written last, and when: until something else is seen, it is not written again.
     written_over: Option<(Vec<Option<String>>, Instant)>,
     /// What the configurations trust, and since when they do.
@@ -73,6 +77,7 @@ impl Keeper {
             store_pause,
             bundle_pause,
             gone_since: None,
+            conflicts: 0,
             written_over: None,
             trust: (Trust::Unknown, Instant::now()),
             accepted: None,
@@ -119,6 +124,9 @@ impl Keeper {
         }
         let Plan { change, stage, .. } = rotation::plan(&stored, &observed, now, &self.lifetimes);
         self.publish(stage, stored.authorities(), &observed.trust, view, now);
+        if change.is_none() {
+            self.faults[0] = None;
+        }
         let may_store = self.store_pause.is_over() && !self.is_just_gone(&stored);
         if let Some(change) = change.filter(|_| may_store)
             && self.take_step(change, &stored, view, now).await
@@ -186,6 +194,7 @@ impl Keeper {
         let is_other = matches!(trust, Trust::Bundles(_)) && !trust.is_exactly(authorities, now);
         if !is_other {
             self.faults[1] = None;
+            self.conflicts = 0;
             return;
         }
         let is_just_written = self
@@ -212,8 +221,13 @@ impl Keeper {
         let is_struggle = is_written && self.bundle_pause.was_within(STRUGGLE);
         match outcome {
             Ok(()) => self.faults[1] = None,
-            // What somebody else wrote is seen in a moment, or the watch is behind.
-            Err(WriteFault::Conflict) => {}
+            // What somebody else wrote is seen in a moment.
+            Err(WriteFault::Conflict) if self.conflicts < MOST_CONFLICTS => self.conflicts += 1,
+            Err(WriteFault::Conflict) => {
+                self.faults[1] = Some("somebody has written the Secret or the webhook configuration, and the watches do not bring it; the caBundle is not written by what is out of date".to_owned());
+                self.bundle_pause.grow();
+                return;
+            }
             Err(WriteFault::Failed(failure)) => {
                 self.faults[1] = Some(failure);
                 self.bundle_pause.grow();

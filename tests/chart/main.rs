@@ -1,0 +1,20 @@
+//! The chart, rendered by the real helm with every file of values in `charts/rook-multihome/ci`, and held to what it promises:
+//! the least rights, pods that hold to the strictest rules, nothing that differs from one rendering to the next.
+//!
+//! `BLESS=1` writes the tables of the chart's README anew, from the comments in `values.yaml`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
+
+mod monitoring;
+mod objects;
+mod on_a_cluster;
+mod rendered;
+#[path = "../support/mod.rs"]
+mod support;
+mod values;
+mod webhook;
+
+const RELEASE: &str = "rook-multihome";
+const NAMESPACE: &str = "webhooks";
+/// Kinds of the chart that belong to no namespace.
+const CLUSTER_WIDE: [&str; 3] = ["ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"];

@@ -1,0 +1,225 @@
+//! The objects that are rendered: the same bytes each time, the least rights, pods that hold to the strictest rules.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::rendered::{Feature, Objects, chart, helm, list, read, text, texts, try_render};
+use crate::{CLUSTER_WIDE, NAMESPACE, RELEASE};
+
+#[test]
+fn it_renders_the_same_bytes_each_time() {
+    for Feature { name, path } in Feature::all() {
+        let lint = ["lint", "--strict", "charts/rook-multihome", "--namespace", NAMESPACE, "--values", &path];
+        helm(&lint).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let render = || try_render(&["--values", &path]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(render(), render(), "{name}");
+    }
+    // What would differ each time, or from one cluster to the next.
+    for entry in fs::read_dir(chart().join("templates")).unwrap() {
+        let path = entry.unwrap().path();
+        for word in
+            ["genCA", "genSelfSigned", "genSigned", "genPrivateKey", "lookup", "rand", "uuidv4", "{{ now", "now |"]
+        {
+            assert!(!read(&path).contains(word), "{} has {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_object_says_where_it_belongs_and_whose_it_is() {
+    for feature in Feature::all() {
+        let objects = feature.render();
+        let mut seen = BTreeSet::new();
+        for object in &objects.0 {
+            let (kind, metadata) = (text(&object["kind"]), &object["metadata"]);
+            let what = format!("{}: {kind} {}", feature.name, metadata["name"]);
+            // Also where what is rendered goes to kubectl apply, which would otherwise take the user's own namespace.
+            let namespace = if CLUSTER_WIDE.contains(&kind) { Value::Null } else { NAMESPACE.into() };
+            assert_eq!(metadata["namespace"], namespace, "{what}");
+            assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], RELEASE, "{what}");
+            assert_eq!(metadata["labels"]["app.kubernetes.io/managed-by"], "Helm", "{what}");
+            assert!(seen.insert((kind, text(&metadata["name"]))), "{what} is there twice");
+        }
+        assert!(objects.pod().get("volumes").is_none() || !feature.is_self_managed() || feature.name == "client-auth");
+    }
+}
+
+/// What the service account may do, one line for each verb.
+fn rights(objects: &Objects) -> BTreeSet<String> {
+    let mut rights = BTreeSet::new();
+    for kind in ["ClusterRole", "Role"] {
+        for role in objects.of(kind) {
+            let bindings = objects.of(&format!("{kind}Binding"));
+            let bound: Vec<_> =
+                bindings.iter().filter(|one| one["roleRef"]["name"] == role["metadata"]["name"]).collect();
+            assert_eq!(bound.len(), 1, "{kind} {} is bound once", role["metadata"]["name"]);
+            assert_eq!(bound[0]["roleRef"]["kind"], kind);
+            let account = &objects.only("ServiceAccount")["metadata"]["name"];
+            assert_eq!(
+                bound[0]["subjects"],
+                json!([{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}])
+            );
+            for rule in list(&role["rules"]) {
+                let names = rule.get("resourceNames").map_or(vec!["*"], texts);
+                for resource in texts(&rule["resources"]) {
+                    for (verb, name) in
+                        texts(&rule["verbs"]).iter().flat_map(|verb| names.iter().map(move |name| (verb, name)))
+                    {
+                        rights.insert(format!("{kind}: {verb} {resource} {name}"));
+                    }
+                }
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn rights_are_the_least() {
+    let watched =
+        ["cephclusters", "cephobjectstores", "cephnfses", "cephnvmeofgateways", "network-attachment-definitions"];
+    let watches =
+        watched.iter().flat_map(|resource| ["list", "watch"].map(|verb| format!("ClusterRole: {verb} {resource} *")));
+    let watches: BTreeSet<String> = watches.collect();
+    let mut with_certificates = watches.clone();
+    for verb in ["get", "list", "watch", "patch"] {
+        with_certificates.insert(format!("ClusterRole: {verb} mutatingwebhookconfigurations rook-multihome"));
+    }
+    for verb in ["get", "list", "watch", "update"] {
+        with_certificates.insert(format!("Role: {verb} secrets rook-multihome-ca"));
+    }
+    with_certificates.insert("Role: create secrets *".to_owned());
+    for feature in Feature::all() {
+        let expected = if feature.is_self_managed() { &with_certificates } else { &watches };
+        assert_eq!(&rights(&feature.render()), expected, "{}", feature.name);
+    }
+}
+
+#[test]
+fn a_feature_that_is_off_leaves_nothing_behind() {
+    let always = [
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Deployment",
+        "MutatingWebhookConfiguration",
+        "PodDisruptionBudget",
+        "Service",
+        "ServiceAccount",
+    ];
+    let self_managed = ["Role", "RoleBinding", "Secret"];
+    let and = |more: &[&'static str]| -> BTreeSet<&str> { always.iter().chain(more).copied().collect() };
+    for (name, expected) in [
+        ("minimal", and(&self_managed)),
+        ("provided-secret", and(&[])),
+        ("provided-inline", and(&["Secret"])),
+        ("cert-manager", and(&["Certificate", "Issuer"])),
+        ("cert-manager-issuer", and(&["Certificate"])),
+        ("network-policy", and(&[&self_managed[..], &["NetworkPolicy"]].concat())),
+        ("monitoring", and(&[&self_managed[..], &["ServiceMonitor", "PrometheusRule", "ConfigMap"]].concat())),
+        ("gke-private", and(&[&self_managed[..], &["ResourceQuota"]].concat())),
+    ] {
+        assert_eq!(Feature::named(name).render().kinds(), expected, "{name}");
+    }
+    let single = Feature::named("single-replica").render();
+    assert!(!single.kinds().contains("PodDisruptionBudget"), "one replica can always be evicted");
+}
+
+#[test]
+fn pods_hold_to_the_strictest_rules() {
+    for feature in Feature::all() {
+        let (name, objects) = (&feature.name, feature.render());
+        let deployment = objects.only("Deployment");
+        let pod = objects.pod();
+        let container = &pod["containers"][0];
+        assert_eq!(list(&pod["containers"]).len(), 1, "{name}");
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        let user = if name == "openshift" { Value::Null } else { json!(65532) };
+        assert_eq!(pod["securityContext"]["runAsUser"], user, "{name}");
+        let security = json!({
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
+        });
+        assert_eq!(container["securityContext"], security, "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], true, "{name}");
+        assert_eq!(pod["enableServiceLinks"], false, "{name}");
+
+        let resources = &container["resources"];
+        assert!(resources["limits"].get("cpu").is_none(), "{name}: throttling is the worst delay there is");
+        assert!(resources["limits"]["memory"].is_string() && resources["requests"]["cpu"].is_string(), "{name}");
+        for volume in pod.get("volumes").map(list).into_iter().flatten() {
+            assert!(
+                volume.get("secret").is_some(),
+                "{name}: nothing on storage that it may have to bring up: {volume}"
+            );
+        }
+
+        for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+            assert_eq!(container[probe]["httpGet"]["port"], "admin", "{name}");
+        }
+        let seconds = |flag: &str| -> u64 {
+            let arguments = objects.arguments();
+            arguments.iter().find_map(|argument| argument.strip_prefix(flag)).unwrap().parse().unwrap()
+        };
+        let drain = seconds("--drain-delay=") + seconds("--drain-deadline=");
+        assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > drain, "{name}");
+
+        let spread = list(&pod["topologySpreadConstraints"]);
+        let keys: Vec<&str> = spread.iter().map(|one| text(&one["topologyKey"])).collect();
+        assert_eq!(keys, ["kubernetes.io/hostname", "topology.kubernetes.io/zone"], "{name}");
+        let selected = &deployment["spec"]["selector"]["matchLabels"];
+        for selector in spread
+            .iter()
+            .map(|one| &one["labelSelector"])
+            .chain(objects.of("PodDisruptionBudget").iter().map(|one| &one["spec"]["selector"]))
+        {
+            assert_eq!(&selector["matchLabels"], selected, "{name}");
+        }
+    }
+    let minimal = Feature::named("minimal").render();
+    assert_eq!(minimal.only("Deployment")["spec"]["replicas"], 2);
+    assert_eq!(minimal.pod()["priorityClassName"], "system-cluster-critical");
+    assert_eq!(minimal.only("PodDisruptionBudget")["spec"]["maxUnavailable"], 1);
+}
+
+#[test]
+fn on_the_host_network_replicas_do_not_share_a_node() {
+    let objects = Feature::named("eks-custom-cni").render();
+    let pod = objects.pod();
+    assert_eq!((&pod["hostNetwork"], &pod["dnsPolicy"]), (&json!(true), &json!("ClusterFirstWithHostNet")));
+    let apart = &pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(apart["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(apart["labelSelector"], objects.only("Deployment")["spec"]["selector"]);
+    // With as many nodes as replicas, a new one would find no place before an old one goes.
+    assert_eq!(
+        objects.only("Deployment")["spec"]["strategy"]["rollingUpdate"],
+        json!({"maxUnavailable": 1, "maxSurge": 0})
+    );
+    let minimal = Feature::named("minimal").render();
+    assert!(minimal.pod().get("hostNetwork").is_none() && minimal.pod().get("affinity").is_none());
+}
+
+#[test]
+fn the_network_policy_lets_in_reviews_and_out_to_the_api_server() {
+    let objects = Feature::named("network-policy").render();
+    let policy = &objects.only("NetworkPolicy")["spec"];
+    assert_eq!(policy["podSelector"], objects.only("Deployment")["spec"]["selector"]);
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    let reviews = json!({"ports": [{"port": 8443, "protocol": "TCP"}]});
+    let metrics = json!({
+        "ports": [{"port": 8080, "protocol": "TCP"}],
+        "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+    });
+    assert_eq!(policy["ingress"], json!([reviews, metrics]));
+    let api_server =
+        json!({"ports": [{"port": 6443, "protocol": "TCP"}], "to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]});
+    assert_eq!(policy["egress"], json!([api_server]));
+
+    // Without peers, nobody: an empty list of them would mean everybody.
+    let objects = Feature::named("minimal").render_with(&["--set", "networkPolicy.enabled=true"]);
+    let policy = &objects.only("NetworkPolicy")["spec"];
+    assert_eq!(policy["ingress"], json!([reviews]));
+    let ports = json!([{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]);
+    assert_eq!(policy["egress"], json!([{"ports": ports}]));
+}
