@@ -14,6 +14,8 @@ use support::release::{CHART, NAMESPACE, RELEASE, Release};
 
 /// The chart before this one, as it was.
 const PREVIOUS: &str = "tests/control-plane/chart-0.1.0";
+/// With a short wait: where an authority of ours was trusted before, new replicas wait until the next one has settled.
+const SELF_MANAGED: [&str; 2] = ["--set", "tls.selfManaged.settle=5s"];
 /// Every kind that the chart has objects of, and those that come with them.
 const KINDS: &str = "deployments,replicasets,pods,services,endpoints,secrets,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,networkpolicies,resourcequotas,mutatingwebhookconfigurations";
 
@@ -85,7 +87,7 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         wait_for_networks(&plane, "upgraded");
 
         say("letting the replicas keep their certificates");
-        release.upgrade(&[]);
+        release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "self-managed");
         assert!(release.bundles().iter().all(|bundle| !bundle.contains(&issued.ca)));
@@ -103,7 +105,7 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         wait_for_networks(&plane, "rolled back");
 
         say("and forward again");
-        release.upgrade(&[]);
+        release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "forward again");
 
@@ -119,7 +121,7 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         release.follow_rollout();
         assert!(release.bundles().iter().all(|bundle| bundle.ends_with(&issued.ca)), "nobody writes over it");
         admissions.stop().expect_all("admissions through the change");
-        release.upgrade(&[]);
+        release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "self-managed again");
 

@@ -92,7 +92,7 @@ impl<'p> Release<'p> {
     pub fn start(&mut self, count: usize) {
         while self.replicas.len() < count {
             let replica = self.start_one();
-            replica.running.wait_until_ready();
+            self.plane.wait_for("readiness", |_| replica.running.admin("/readyz").0 == 200);
             self.plane.run_pod(NAMESPACE, &replica.pod, &replica.address);
             // Of the others some may be about to go.
             self.plane.wait_for("the Service to know the replica", |_| self.endpoints().contains(&replica.address));
