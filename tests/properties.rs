@@ -10,10 +10,11 @@ mod support;
 
 use std::sync::{Arc, LazyLock};
 
+use json_patch::Patch;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use rook_multihome::admit::{decide, patch};
+use rook_multihome::admit::{Decision, decide, patch};
 use rook_multihome::network::NETWORKS_ANNOTATION;
 use rook_multihome::network::selection::read_annotation;
 use rook_multihome::storage::Catalogue;
@@ -31,17 +32,26 @@ fn review(object: &Value) -> String {
     .to_string()
 }
 
-/// The whole way of a review; the patched object where there was a patch.
-fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
+/// The whole way of a review: what `take` makes of the decision, the patch and the response.
+fn reviewed<T>(snapshot: &Snapshot, object: &Value, take: impl FnOnce(&Decision<'_>, Option<Patch>, &Value) -> T) -> T {
     let review = review(object);
     let request = Review::read(review.as_bytes()).expect("objects here are shaped like pods");
     let admission = request.admission();
     let decision = decide(snapshot, &admission);
     let answer: Value =
         serde_json::from_slice(&wire::answer_json(&wire::answer(request.uid(), &decision, admission.pod))).unwrap();
-    assert_eq!(answer["response"]["allowed"], true, "nothing is refused by default");
-    let operations = patch::operations(&decision, admission.pod?);
-    assert_eq!(operations.is_empty(), answer["response"].get("patch").is_none());
+    let operations = admission.pod.map(|pod| patch::operations(&decision, pod));
+    take(&decision, operations, &answer["response"])
+}
+
+/// The patched object where there was a patch.
+fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
+    let operations = reviewed(snapshot, object, |_, operations, response| {
+        assert_eq!(response["allowed"], true, "nothing is refused by default");
+        let operations = operations?;
+        assert_eq!(operations.is_empty(), response.get("patch").is_none());
+        Some(operations)
+    })?;
     if operations.is_empty() {
         return None;
     }
@@ -52,14 +62,9 @@ fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
 
 /// What was decided, without its mode, and the response.
 fn decided(snapshot: &Snapshot, object: &Value) -> (String, Value) {
-    let review = review(object);
-    let request = Review::read(review.as_bytes()).expect("objects here are shaped like pods");
-    let admission = request.admission();
-    let decision = decide(snapshot, &admission);
-    let answer: Value =
-        serde_json::from_slice(&wire::answer_json(&wire::answer(request.uid(), &decision, admission.pod))).unwrap();
-    let shown = format!("{:?} {:?} {:?}", decision.wanted, decision.verdict, decision.outcome);
-    (shown, answer["response"].clone())
+    reviewed(snapshot, object, |decision, _, response| {
+        (format!("{:?} {:?} {:?}", decision.wanted, decision.verdict, decision.outcome), response.clone())
+    })
 }
 
 fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -> Snapshot {

@@ -43,12 +43,7 @@ impl FakeApi {
             watches: Arc::default(),
         };
         let serving = api.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let api = serving.clone();
-                std::thread::spawn(move || api.answer(stream));
-            }
-        });
+        support::answer_each(listener, move |stream| serving.answer(stream));
         api
     }
 

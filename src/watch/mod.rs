@@ -8,6 +8,7 @@
 mod object;
 mod progress;
 
+pub(crate) use progress::FAILURE_IS_OVER;
 pub use progress::{KindProgress, Progress, State};
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,7 @@ use self::object::Object;
 use crate::world::{Entry, ObjectKind, ObjectName, Published, World};
 
 /// The first pause after a failure; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause: how long it may take until an API that was just installed is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long the API server has to deny a resource that was there before until that is believed. It also does so for a moment
@@ -37,7 +38,7 @@ const DOUBTED_AFTER: Duration = Duration::from_secs(10);
 const PAGE_SIZE: u32 = 50;
 /// How long a watch lasts, in seconds, until it is asked for again from where it was: an API server that has gone without a
 /// word, as in a power failure, is noticed then, and not before.
-const WATCH_SECONDS: u32 = 60;
+pub(crate) const WATCH_SECONDS: u32 = 60;
 /// How long the API server may stay silent on any other request. Watches that others make last up to 290 seconds.
 const SILENCE: Duration = Duration::from_secs(295);
 
@@ -140,7 +141,8 @@ async fn watch(client: Client, kind: ObjectKind, index: usize, shared: Arc<Share
     }
 }
 
-async fn wait(pause: &mut Duration) {
+/// Waits before another attempt, and makes the next pause longer.
+pub(crate) async fn wait(pause: &mut Duration) {
     tokio::time::sleep(*pause).await;
     *pause = (*pause * 2).min(LONGEST_PAUSE);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How long after a failure, without a further one, a watch counts as recovered. Attempts come more often: the API server gives
 /// a list up after a minute, and the longest pause is ten seconds.
-const FAILURE_IS_OVER: Duration = Duration::from_secs(90);
+pub(crate) const FAILURE_IS_OVER: Duration = Duration::from_secs(90);
 
 /// The progress of every watch.
 #[derive(Debug)]

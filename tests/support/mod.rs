@@ -9,6 +9,7 @@ pub mod load;
 pub mod release;
 pub mod server;
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -41,6 +42,16 @@ pub fn expect_file(path: &Path, found: &str) {
         "{} is not what came out. If what came out is right, run the test again with BLESS=1 and read the difference.\n--- expected\n{expected}\n--- came out\n{found}",
         path.display()
     );
+}
+
+/// Answers each connection on a thread of its own, for as long as the test runs.
+pub fn answer_each(listener: TcpListener, answer: impl Fn(TcpStream) + Clone + Send + 'static) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let answer = answer.clone();
+            std::thread::spawn(move || answer(stream));
+        }
+    });
 }
 
 /// Standard output of a command that has to succeed.

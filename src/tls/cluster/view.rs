@@ -1,6 +1,6 @@
 //! The objects as last seen, and the watches that keep seeing them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::{StreamExt as _, pin_mut};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -13,16 +13,7 @@ use tokio::sync::watch;
 use super::plain;
 use crate::tls::rotation::Stored;
 use crate::tls::stored;
-use crate::watch::with_causes;
-
-/// How long a watch lasts, in seconds, until it is asked for again: an API server that has gone without a word is noticed then.
-const WATCH_SECONDS: u32 = 60;
-/// The first pause after a watch has failed; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long after a failure, without a further one, a watch counts as recovered. Attempts come far more often.
-const FAILURE_IS_OVER: Duration = Duration::from_secs(60);
+use crate::watch::{FAILURE_IS_OVER, FIRST_PAUSE, WATCH_SECONDS, wait, with_causes};
 
 /// The objects as last seen.
 #[derive(Clone, Default)]
@@ -46,7 +37,7 @@ pub(super) enum Seen<K> {
 }
 
 impl View {
-    /// What went wrong when looking last, until it goes right again, or nothing more has gone wrong for a minute: that a watch
+    /// What went wrong when looking last, until it goes right again, or nothing more has gone wrong for a while: that a watch
     /// goes on shows only at its next event.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
@@ -131,8 +122,7 @@ pub(super) async fn follow<K>(
                     let before = view.faults[fault].replace((Instant::now(), error.clone()));
                     before.is_none_or(|(_, before)| before != error)
                 });
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                wait(&mut pause).await;
             }
         }
         if view.is_closed() {
