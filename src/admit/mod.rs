@@ -8,6 +8,7 @@ mod decide;
 mod decision;
 pub mod explain;
 mod object;
+mod owner;
 pub mod patch;
 mod pod;
 
@@ -16,7 +17,8 @@ pub use decision::{
     Decision, EffectiveMode, EffectiveProvider, ModeSource, ProviderSource, Reason, Recognised, Verdict, Wanted,
 };
 pub(crate) use object::read_object;
-pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text};
+pub use owner::OwnerReference;
+pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text, UnreadablePart};
 
 /// The annotation by which a pod, or the template it comes from, opts out.
 pub const INJECT_ANNOTATION: &str = "multihome.rook.io/inject";

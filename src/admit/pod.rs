@@ -2,7 +2,7 @@
 //!
 //! Everything else in the request is skipped by the parser: that is most of the speed (a full `Pod` costs six times as
 //! much). Borrowing also forbids holding on to a request beyond its answer. `null` counts as absent and the last of repeated
-//! keys wins, as in Go; containers stay raw text until a decision needs their arguments.
+//! keys wins, as in Go. What few decisions need, such as containers and owners, stays raw text until one asks for it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -12,6 +12,7 @@ use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use super::object::read_object;
 use crate::storage::Labels;
@@ -36,7 +37,7 @@ pub struct Admission<'a> {
 /// The parts of a pod that a decision reads.
 #[derive(Debug, Default)]
 pub struct PodView<'a> {
-    /// Name, labels and annotations.
+    /// Name, labels, annotations and owners.
     pub metadata: Metadata<'a>,
     /// The spec, where there is one.
     pub spec: Option<PodSpec<'a>>,
@@ -53,6 +54,7 @@ pub struct Metadata<'a> {
     pub labels: StringMap<'a>,
     /// The annotations; whether there are none or an empty map makes a difference to a patch.
     pub annotations: Option<StringMap<'a>>,
+    pub(super) owner_references: Option<&'a RawValue>,
 }
 
 /// The parts of a pod's spec that a decision reads.
@@ -74,9 +76,10 @@ pub struct Text<'a>(Cow<'a, str>);
 #[derive(Debug, Default)]
 pub struct StringMap<'a>(Vec<(Text<'a>, Text<'a>)>);
 
-/// The containers could not be read.
-#[derive(Debug)]
-pub(super) struct UnreadableContainers;
+/// A part of the pod that is read only when asked for, and is not shaped as the API says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this part of the pod cannot be read")]
+pub struct UnreadablePart;
 
 /// What the host network depends on in one container; what runs may stand in either list.
 #[derive(Debug, Default)]
@@ -113,10 +116,10 @@ pub(super) struct Containers<'a> {
 
 /// A list that is refused where it is longer than any in a real pod: an element may take many times the memory of its text.
 #[derive(Debug)]
-struct List<T>(Vec<T>);
+pub(super) struct List<T>(pub(super) Vec<T>);
 
 /// The most elements of a list, and the most labels or annotations.
-const LIST_LENGTH: usize = 1_000;
+pub(super) const LIST_LENGTH: usize = 1_000;
 const MAP_LENGTH: usize = 50_000;
 
 read_object!(PodView { "metadata" => metadata, "spec" => spec });
@@ -125,6 +128,7 @@ read_object!(Metadata {
     "generateName" => generate_name,
     "labels" => labels,
     "annotations" => annotations,
+    "ownerReferences" => owner_references,
 });
 read_object!(PodSpec {
     "hostNetwork" => host_network,
@@ -161,13 +165,13 @@ impl PodView<'_> {
 
 impl<'a> PodSpec<'a> {
     /// The containers, read where a decision needs them.
-    pub(super) fn containers(&self) -> Result<Containers<'a>, UnreadableContainers> {
+    pub(super) fn containers(&self) -> Result<Containers<'a>, UnreadablePart> {
         let read = |containers: Option<&'a RawValue>| containers.map_or(Ok(List::default()), read_raw);
         Ok(Containers { init: read(self.init_containers)?, main: read(self.containers)? })
     }
 
     /// What Kubernetes would refuse in this pod on the host network, in words (`ValidatePodSpec` of the API server).
-    pub(super) fn obstacle_to_host(&self, containers: &Containers<'_>) -> Result<Option<String>, UnreadableContainers> {
+    pub(super) fn obstacle_to_host(&self, containers: &Containers<'_>) -> Result<Option<String>, UnreadablePart> {
         if self.host_users == Some(false) {
             return Ok(Some("hostUsers: false".to_owned()));
         }
@@ -211,8 +215,8 @@ impl Containers<'_> {
 }
 
 /// Reads a part that was kept as it stood.
-fn read_raw<'a, T: Deserialize<'a> + Default>(raw: &'a RawValue) -> Result<T, UnreadableContainers> {
-    let read: Option<T> = serde_json::from_str(raw.get()).map_err(|_| UnreadableContainers)?;
+pub(super) fn read_raw<'a, T: Deserialize<'a> + Default>(raw: &'a RawValue) -> Result<T, UnreadablePart> {
+    let read: Option<T> = serde_json::from_str(raw.get()).map_err(|_| UnreadablePart)?;
     Ok(read.unwrap_or_default())
 }
 
