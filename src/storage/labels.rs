@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-/// A pod's labels, as a rule asks for them.
+/// The labels of a pod or of another object, as a rule or a selector asks for them.
 pub trait Labels {
     /// The value of the label `key`, where the pod carries it.
     fn label(&self, key: &str) -> Option<&str>;

@@ -8,10 +8,12 @@ mod catalogue;
 mod labels;
 mod resource;
 mod role;
+mod selector;
 mod system;
 
 pub use catalogue::{Catalogue, CatalogueError};
 pub use labels::Labels;
 pub use resource::{FieldPath, Resource};
 pub use role::{Evidence, HostOverride, OverrideSource, Role, RoleName, Treatment};
+pub use selector::{Operator, Requirement, Selector};
 pub use system::{KeyDescription, System, SystemName};
