@@ -14,7 +14,7 @@ use json_patch::Patch;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use rook_multihome::admit::{Decision, decide, patch};
+use rook_multihome::admit::{Decision, Pin, PodView, decide, patch};
 use rook_multihome::network::NETWORKS_ANNOTATION;
 use rook_multihome::network::selection::read_annotation;
 use rook_multihome::storage::Catalogue;
@@ -199,6 +199,34 @@ fn network() -> impl Strategy<Value = Value> {
     prop_oneof![8 => shaped, 1 => json_value()]
 }
 
+/// What says where a pod comes from and where it has to run: well shaped, odd in one place, or anything at all.
+fn origin() -> impl Strategy<Value = Value> {
+    let or_odd = |shaped: BoxedStrategy<Value>| prop_oneof![6 => shaped, 1 => json_value()].boxed();
+    let list = |of: BoxedStrategy<Value>| or_odd(vec(of, 0..3).prop_map(Value::from).boxed());
+    let word = || prop_oneof![text(), Just("kubernetes.io/hostname".to_owned()), Just("metadata.name".to_owned())];
+    let requirement =
+        (word(), prop::sample::select(vec!["In", "NotIn", "Exists"]), list(text().prop_map(Value::from).boxed()))
+            .prop_map(|(key, operator, values)| json!({"key": key, "operator": operator, "values": values}));
+    let requirements = list(or_odd(requirement.boxed()));
+    let term = (requirements.clone(), requirements)
+        .prop_map(|(expressions, fields)| json!({"matchExpressions": expressions, "matchFields": fields}));
+    let affinity = list(or_odd(term.boxed())).prop_map(|terms| {
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}})
+    });
+    let selector = or_odd(btree_map(word(), text(), 0..3).prop_map(|labels| json!(labels)).boxed());
+    let owner = (text(), text(), option::of(any::<bool>()))
+        .prop_map(|(name, uid, controller)| json!({"kind": "Job", "name": name, "uid": uid, "controller": controller}));
+    let name = prop_oneof![2 => Just(Value::Null), 1 => or_odd(text().prop_map(Value::from).boxed())];
+    (list(or_odd(owner.boxed())), name, option::of(selector), or_odd(affinity.boxed())).prop_map(
+        |(owners, name, selector, affinity)| {
+            json!({
+                "metadata": {"ownerReferences": owners},
+                "spec": {"nodeName": name, "nodeSelector": selector, "affinity": affinity},
+            })
+        },
+    )
+}
+
 const ATTACHMENTS: [(&str, &str); 4] =
     [("rook-ceph", "public-net"), ("rook-ceph", "cluster-net"), ("storage", "a"), ("rook-ceph", "a")];
 
@@ -292,6 +320,20 @@ proptest! {
     fn annotations_of_any_text_are_read_without_a_panic(value in any::<String>(), odd in text()) {
         _ = read_annotation(&value, &odd);
         _ = rook_multihome::network::NetworkSelection::from_selector(&value, &odd);
+    }
+
+    #[test]
+    fn owners_and_pins_are_total_and_leave_the_pod_readable(pod in origin()) {
+        let text = pod.to_string();
+        let pod: PodView<'_> = serde_json::from_str(&text).expect("what is read when asked for is not looked at before");
+        if let Ok(owners) = pod.owners() {
+            prop_assert!(owners.is_sorted_by_key(|owner| !owner.controller));
+        }
+        if let Pin::Name(node) | Pin::Hostname(node) = Pin::of(&pod) {
+            // Go reads a null among texts as the empty text.
+            let written = Value::from(&*node).to_string();
+            prop_assert!(node.is_empty() || text.contains(&written), "{} is made up", written);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod explain;
 mod object;
 mod owner;
 pub mod patch;
+mod pin;
 mod pod;
 
 pub use decide::decide;
@@ -18,6 +19,7 @@ pub use decision::{
 };
 pub(crate) use object::read_object;
 pub use owner::OwnerReference;
+pub use pin::Pin;
 pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text, UnreadablePart};
 
 /// The annotation by which a pod, or the template it comes from, opts out.

@@ -62,6 +62,9 @@ pub struct Metadata<'a> {
 pub struct PodSpec<'a> {
     /// Whether the pod uses the host network.
     pub host_network: Option<bool>,
+    pub(super) node_name: Option<&'a RawValue>,
+    pub(super) node_selector: Option<&'a RawValue>,
+    pub(super) affinity: Option<&'a RawValue>,
     host_users: Option<bool>,
     security_context: Option<&'a RawValue>,
     containers: Option<&'a RawValue>,
@@ -132,6 +135,9 @@ read_object!(Metadata {
 });
 read_object!(PodSpec {
     "hostNetwork" => host_network,
+    "nodeName" => node_name,
+    "nodeSelector" => node_selector,
+    "affinity" => affinity,
     "hostUsers" => host_users,
     "securityContext" => security_context,
     "containers" => containers,
@@ -226,11 +232,22 @@ impl Labels for PodView<'_> {
     }
 }
 
-impl StringMap<'_> {
+impl<'a> StringMap<'a> {
     /// The value of `key`: the last one, where the key is repeated.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().rev().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+    }
+
+    /// The same, for as long as the request is there.
+    pub(super) fn into_value(self, key: &str) -> Option<Text<'a>> {
+        self.0.into_iter().rev().find(|(name, _)| &**name == key).map(|(_, value)| value)
+    }
+}
+
+impl<'a> From<Text<'a>> for Cow<'a, str> {
+    fn from(text: Text<'a>) -> Self {
+        text.0
     }
 }
 
