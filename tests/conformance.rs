@@ -151,7 +151,7 @@ fn specs_that_must_not_be_refused() {
         (json!({"provider": null, "selectors": null, "addressRanges": null, "hostNetwork": null}), Provider::None),
         (json!({"hostNetwork": true}), Provider::Host),
         (json!({"provider": "host", "selectors": {"server": "enp2s0f0", "broker": "enp2s0f0"}}), Provider::Host),
-        (json!({"provider": "multus", "selectors": {"anything": "at all!"}}), Provider::Multus),
+        (json!({"provider": "multus", "selectors": {"anything": "at all!"}}), Provider::MULTUS),
         (json!({"provider": "", "ipFamily": "IPv6", "connections": {"requireMsgr2": true}}), Provider::None),
     ] {
         assert_eq!(spec(&network).map(|spec| spec.provider), Ok(provider), "{network}");

@@ -71,7 +71,7 @@ impl<'s> Deciding<'s> {
             (Provider::Host, Treatment::NoNetwork(_)) if overridden => host_network(owner, &effective.source, pod),
             (_, Treatment::NoNetwork(why)) => Err(Reason::NoNetworkForRole(why)),
             (Provider::None, Treatment::Networks(_)) => Err(Reason::ProviderNone),
-            (Provider::Multus, Treatment::Networks(keys)) => {
+            (Provider::Attach(_), Treatment::Networks(keys)) => {
                 self.attachments(owner, spec, keys, pod, admission.namespace)
             }
         }

@@ -1,9 +1,9 @@
-//! One JSON element of the Multus annotation, kept as it was written.
+//! One JSON element of a pod's annotation, kept as it was written.
 //!
 //! Other webhooks and newer plugins put fields into an element that this project has never heard of, and re-serialising
 //! through a typed struct is how injectors in the field lose them. So an element is a list of fields whose values stay raw
 //! text; only the fields that Multus itself checks are looked into. Keys are matched as Go's `encoding/json` matches them:
-//! without regard to case, the last one wins, and `null` counts as absent.
+//! without regard to case, the last one wins, and `null` counts as absent. Only [`Element::exact`] does not: it is for annotations of other readers.
 
 use std::fmt;
 
@@ -35,6 +35,16 @@ const WRITTEN_FIRST: [&str; 11] = [
 ];
 
 impl Element {
+    /// All fields, in the order in which they stand.
+    pub(super) fn fields(&self) -> &[(String, Box<RawValue>)] {
+        &self.fields
+    }
+
+    /// The raw text of the last field that is called `key` to the letter, `null` included: for readers that are not Go structs.
+    pub(super) fn exact(&self, key: &str) -> Option<&str> {
+        self.fields.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.get())
+    }
+
     /// The text of the field `key`, or nothing where it is absent, `null` or empty.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, String> {
         let Some(value) = self.value(key) else { return Ok(None) };

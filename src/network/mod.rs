@@ -1,7 +1,7 @@
 //! Networks as a storage cluster declares them and as Multus reads them.
 //!
 //! This room knows the grammar of a cluster's network spec ([`spec`]), of one selector and of the Multus annotation
-//! ([`selection`]), of attachment definitions ([`attachment`]) and of address ranges ([`cidr`]). It knows nothing of pods,
+//! ([`selection`]), of the meta-plugins that attach networks ([`provider`]), of attachment definitions ([`attachment`]) and of address ranges ([`cidr`]). It knows nothing of pods,
 //! roles or storage systems, and must never do I/O: everything here is a function of text.
 
 pub mod attachment;
@@ -9,14 +9,16 @@ pub mod cidr;
 mod element;
 mod foreign;
 pub mod name;
+pub mod provider;
 pub mod selection;
 pub mod spec;
 
 pub use attachment::AttachmentDefinition;
 pub use foreign::shorten;
 pub use name::{AttachmentRef, NetworkKey};
+pub use provider::{MetaPlugin, Provider};
 pub use selection::{AnnotationError, NetworkSelection, SelectorError};
-pub use spec::{NetworkSpec, Provider, SpecProblem};
+pub use spec::{NetworkSpec, SpecProblem};
 
 /// The annotation in which Multus reads a pod's additional networks (Network Plumbing Working Group specification 1.3).
 pub const NETWORKS_ANNOTATION: &str = "k8s.v1.cni.cncf.io/networks";

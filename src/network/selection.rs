@@ -30,6 +30,9 @@ pub enum AnnotationError {
     /// The JSON form is not a list of objects.
     #[error("it is not a JSON list of network selections ({0})")]
     NotAList(String),
+    /// Knitter's form is not an object with a list of ports.
+    #[error("it is not a JSON object with a list of \"ports\" ({0})")]
+    NoPorts(String),
     /// One item is at fault; items are counted from 1.
     #[error("item {position} {fault}")]
     Item {
@@ -111,6 +114,26 @@ impl NetworkSelection {
         self.attachment == other.attachment && (self.interface.is_none() || self.interface.as_deref() == interface)
     }
 
+    /// A selection that says no more than which network, and under which interface name.
+    pub(super) fn plain(attachment: AttachmentRef, interface: Option<String>) -> Self {
+        let mut json =
+            format!(r#"{{"name":{},"namespace":{}"#, json_text(&attachment.name), json_text(&attachment.namespace));
+        if let Some(interface) = &interface {
+            json.push_str(r#","interface":"#);
+            json.push_str(&json_text(interface));
+        }
+        json.push('}');
+        Self { attachment, interface, json: json.into() }
+    }
+
+    /// The names of the fields in which it says more than that, in their order.
+    pub(super) fn further_fields(&self) -> Vec<String> {
+        let plain = |key: &str| ["name", "namespace", "interface"].iter().any(|plain| plain.eq_ignore_ascii_case(key));
+        let element: Option<Element> = serde_json::from_str(&self.json).ok();
+        let fields = element.iter().flat_map(Element::fields).filter(|(_, value)| value.get() != "null");
+        fields.map(|(key, _)| key.clone()).filter(|key| !plain(key)).collect()
+    }
+
     fn from_short(item: &str, namespace: &str, dialect: Dialect) -> Result<Self, String> {
         let parts: Vec<&str> = item.split('/').collect();
         let (own_namespace, rest) = match parts[..] {
@@ -142,15 +165,7 @@ impl NetworkSelection {
             Dialect::Rook | Dialect::Multus => check_interface(interface)?,
         }
         let attachment = Self::named(name, own_namespace, namespace)?;
-        let interface = Some(interface.to_owned()).filter(|interface| !interface.is_empty());
-        let mut json =
-            format!(r#"{{"name":{},"namespace":{}"#, json_text(&attachment.name), json_text(&attachment.namespace));
-        if let Some(interface) = &interface {
-            json.push_str(r#","interface":"#);
-            json.push_str(&json_text(interface));
-        }
-        json.push('}');
-        Ok(Self { attachment, interface, json: json.into() })
+        Ok(Self::plain(attachment, Some(interface.to_owned()).filter(|interface| !interface.is_empty())))
     }
 
     /// An element that a cluster declares, written as Rook would write it.

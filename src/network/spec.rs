@@ -11,25 +11,15 @@ use serde_json::{Map, Value};
 use super::cidr;
 use super::foreign::shorten;
 use super::name::NetworkKey;
+use super::provider::Provider;
 use super::selection::NetworkSelection;
-
-/// How a cluster's networks are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provider {
-    /// The pod network alone; Rook writes it as the empty text. Nothing is changed.
-    None,
-    /// The host's network namespace.
-    Host,
-    /// Multus attachments.
-    Multus,
-}
 
 /// What a cluster declares about its networks, and found to be valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSpec {
     /// How networks are attached.
     pub provider: Provider,
-    /// What each key selects, in the order of the keys. Only under [`Provider::Multus`]: under the others a selector may be
+    /// What each key selects, in the order of the keys. Only under [`Provider::MULTUS`]: under the others a selector may be
     /// anything (EdgeFS names interfaces of the host there), and is not read.
     pub selections: BTreeMap<NetworkKey, NetworkSelection>,
 }
@@ -47,18 +37,6 @@ pub struct SpecProblem {
 
 /// The two names of the map from network key to selector: Rook's own, and that of Rook's network design.
 const SELECTOR_FIELDS: [&str; 2] = ["selectors", "interfaces"];
-
-impl Provider {
-    /// The provider's name in a cluster's spec, but `none` for the empty one: this is for people and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Host => "host",
-            Self::Multus => "multus",
-        }
-    }
-}
 
 impl NetworkSpec {
     /// Reads the value of a cluster's network field; absent and `null` declare nothing. `path` is where that field lies in
@@ -85,7 +63,7 @@ impl NetworkSpec {
         let provider = reader.provider();
         let selectors = reader.selectors();
         let selections = match provider {
-            Some(Provider::Multus) => reader.selections(&selectors, keys, namespace),
+            Some(Provider::Attach(_)) => reader.selections(&selectors, keys, namespace),
             _ => BTreeMap::new(),
         };
         reader.address_ranges(provider, &selectors);
@@ -130,7 +108,7 @@ impl<'v> Reader<'v> {
             Some(Value::String(provider)) => match provider.as_str() {
                 "" => Some(Provider::None),
                 "host" => Some(Provider::Host),
-                "multus" => Some(Provider::Multus),
+                "multus" => Some(Provider::MULTUS),
                 other => {
                     let fault = format!("\"{}\" is no network provider", shorten(other));
                     self.problem("provider", fault, "write \"\", host or multus");
@@ -277,7 +255,7 @@ impl<'v> Reader<'v> {
                 let fault = "address ranges need the provider host or multus".to_owned();
                 self.problem("addressRanges", fault, "set a provider, or remove the ranges");
             }
-            Some(Provider::Multus) => {
+            Some(Provider::Attach(_)) => {
                 for key in declared {
                     if selectors.texts.get(key.as_str()).is_none_or(|selector| selector.is_empty()) {
                         let fault =

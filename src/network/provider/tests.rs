@@ -1,0 +1,135 @@
+//! The seam, asked of every meta-plugin alike: what is written is read again, and what stands on a pod stays.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn selection(text: &str) -> NetworkSelection {
+    NetworkSelection::from_selector(text, "ns").unwrap().unwrap()
+}
+
+/// What the caller does: adds what does not stand there yet.
+fn merge(plugin: &dyn MetaPlugin, existing: &str, wanted: &[NetworkSelection]) -> String {
+    let standing = plugin.read(existing, "ns").unwrap();
+    let names = plugin.interface_names(&standing.iter().collect::<Vec<_>>());
+    let is_there = |wanted: &NetworkSelection| {
+        standing.iter().zip(&names).any(|(other, name)| wanted.is_met_by(other, Some(name)))
+    };
+    let added: Vec<_> = wanted.iter().filter(|wanted| !is_there(wanted)).collect();
+    if added.is_empty() { existing.to_owned() } else { plugin.write(existing, "ns", &added).unwrap() }
+}
+
+#[test]
+fn the_same_interfaces_in_every_form() {
+    let wanted = [selection("public@net1"), selection("cluster@net2")];
+    for (plugin, expected) in ALL.into_iter().zip([
+        r#"[{"name":"public","namespace":"ns","interface":"net1"},{"name":"cluster","namespace":"ns","interface":"net2"}]"#,
+        r#"{"ports":[{"attach_to_network":"public","attributes":{"accelerate":"false","function":"std","nic_name":"net1","nic_type":"normal"}},{"attach_to_network":"cluster","attributes":{"accelerate":"false","function":"std","nic_name":"net2","nic_type":"normal"}}]}"#,
+        "public@net1,cluster@net2",
+    ]) {
+        let written = merge(plugin, "", &wanted);
+        assert_eq!(written, expected, "{}", plugin.name());
+        assert_eq!(plugin.read(&written, "ns").unwrap(), wanted, "{}", plugin.name());
+    }
+}
+
+#[test]
+fn providers_by_name() {
+    for (text, expected) in [
+        ("", Some("none")),
+        ("none", Some("none")),
+        ("host", Some("host")),
+        ("multus", Some("multus")),
+        ("knitter", Some("knitter")),
+        ("genie", Some("genie")),
+        ("Multus", None),
+        ("danm", None),
+    ] {
+        assert_eq!(Provider::named(text).map(Provider::name), expected, "{text}");
+    }
+    let mut names: Vec<&str> = ALL.iter().map(|plugin| plugin.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), ALL.len());
+    assert_ne!(Provider::named("genie"), Some(Provider::MULTUS));
+}
+
+#[test]
+fn obstacles() {
+    for (plugin, existing, added, because) in [
+        (ALL[0], "", &["public", "other/cluster"] as &[&str], None),
+        (ALL[0], "a", &["public@eth0"], None),
+        (ALL[1], "", &[], None),
+        (ALL[1], "", &["net@eth0", "public"], None),
+        (
+            ALL[1],
+            "",
+            &["public"],
+            Some("Knitter attaches a pod to the networks in its annotation networks and to nothing else"),
+        ),
+        (ALL[1], r#"{"ports":[{"attach_to_network":"a"}]}"#, &["public"], None),
+        (
+            ALL[1],
+            "",
+            &["other/public"],
+            Some("other/public cannot be attached by Knitter: Knitter names networks without"),
+        ),
+        (ALL[2], "", &["calico@eth0", "public", "cluster"], None),
+        (ALL[2], "", &["public", "cluster"], Some("so the pod would lose the cluster's own network")),
+        (ALL[2], "canal", &["public", "cluster"], None),
+        (
+            ALL[2],
+            "canal,weave",
+            &["public@eth1"],
+            Some("would rename the interface eth1, which the pod has already, to eth2"),
+        ),
+    ] {
+        let existing = plugin.read(existing, "ns").unwrap();
+        let added: Vec<_> = added.iter().map(|text| selection(text)).collect();
+        let obstacle = plugin.obstacle(&existing, &added.iter().collect::<Vec<_>>(), "ns");
+        match because {
+            None => assert_eq!(obstacle, None),
+            Some(because) => {
+                let obstacle = obstacle.unwrap();
+                assert!(obstacle.contains(because), "{obstacle}");
+            }
+        }
+    }
+}
+
+fn selections() -> impl Strategy<Value = Vec<NetworkSelection>> {
+    let item = ("[a-z][a-z0-9-]{0,14}[a-z0-9]", proptest::option::of("[a-z][a-z0-9]{0,11}"));
+    let one = item.prop_map(|(name, interface)| {
+        selection(&interface.map_or(name.clone(), |interface| format!("{name}@{interface}")))
+    });
+    proptest::collection::vec(one, 0..5)
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again_and_what_stood_there_stays(first in selections(), then in selections()) {
+        for plugin in ALL {
+            prop_assert!(first.iter().chain(&then).all(|wanted| plugin.unsupported(wanted, "ns").is_none()));
+            let once = merge(plugin, "", &first);
+            let twice = merge(plugin, &once, &then);
+            let (before, after) = (plugin.read(&once, "ns").unwrap(), plugin.read(&twice, "ns").unwrap());
+            prop_assert_eq!(&after[..before.len()], &before[..], "{} lost something", plugin.name());
+            // Names that are asked for are kept; counted ones may be counted anew, which is an obstacle.
+            if plugin.obstacle(&before, &after[before.len()..].iter().collect::<Vec<_>>(), "ns").is_none() {
+                prop_assert_eq!(merge(plugin, &twice, &first), twice.clone());
+                prop_assert_eq!(merge(plugin, &twice, &then), twice);
+            }
+        }
+    }
+
+    #[test]
+    fn no_annotation_makes_a_reader_panic(value in "[\\[\\]{}\",:@/a-z0-9 ]{0,40}|.{0,40}") {
+        for plugin in ALL {
+            let written = plugin.write(&value, "ns", &[&selection("public@net1")]);
+            prop_assert_eq!(written.is_ok(), plugin.read(&value, "ns").is_ok());
+            if let Ok(written) = written {
+                prop_assert!(plugin.read(&written, "ns").is_ok());
+            }
+        }
+    }
+}
