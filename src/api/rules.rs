@@ -1,8 +1,9 @@
 //! Rules about fields together, in the language CEL, which the API server applies since Kubernetes 1.25.
 //!
 //! Each message says the mend. Older API servers do not know these rules, so nothing may rely on them: what reads a
-//! StorageNetwork has to meet the same faults. A rule goes through lists and maps that have bounds, and through nothing else, or
-//! the API server refuses the whole document for what the rule could cost.
+//! StorageNetwork has to meet the same faults. A rule goes through lists that have bounds, looks keys up in maps, and compares
+//! nothing of unknown length, or the API server refuses the whole document for what the rule could cost: ten million at most for
+//! each, by its own estimate.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 pub(super) fn spec() -> Value {
     json!([
         {
-            "rule": "has(self.clusterRef) != has(self.podSelector)",
+            "rule": "has(self.clusterRef) ? !has(self.podSelector) : has(self.podSelector)",
             "message": "give exactly one of clusterRef (a cluster of a storage system that is known) and podSelector (pods of your \
                 own; {} for all pods of the namespace)",
         },
@@ -38,7 +39,8 @@ pub(super) fn spec() -> Value {
 /// What has to be true of one condition on a label.
 pub(super) fn label_requirement() -> Value {
     json!([{
-        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+        "rule": "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : \
+            !has(self.values) || size(self.values) == 0",
         "message": "give at least one of values with In and NotIn, and remove values with Exists and DoesNotExist",
     }])
 }
