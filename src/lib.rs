@@ -15,6 +15,7 @@
 //! | [`world`] | the snapshot that decisions read, and how it is put together |
 //! | [`storage`] | storage systems and their roles, as data. Pure |
 //! | [`network`] | network specs, selections, attachment definitions. Pure |
+//! | [`api`] | the API of our own, as users write it: types, schema, CRD document. Pure |
 //!
 //! Pure rooms have no async, no clock and no I/O. Only `watch` and `tls::cluster` import `kube`; only
 //! `serve` imports `axum` and `hyper`.
@@ -31,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod api;
 pub mod cli;
 pub mod network;
 pub mod serve;

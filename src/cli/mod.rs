@@ -6,6 +6,7 @@
 mod certs;
 mod explain;
 mod input;
+mod print;
 mod review;
 mod serve;
 mod tls;
@@ -54,6 +55,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Make certificates; see and rotate those that the replicas keep in a cluster
     Certs(certs::CertsArgs),
+    /// Print the definition of the StorageNetwork resource
+    Print(print::PrintArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Review(args) => args.run(),
         Command::Explain(args) => args.run(),
         Command::Certs(args) => args.run(),
+        Command::Print(args) => args.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

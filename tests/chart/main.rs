@@ -17,4 +17,5 @@ mod webhook;
 const RELEASE: &str = "rook-multihome";
 const NAMESPACE: &str = "webhooks";
 /// Kinds of the chart that belong to no namespace.
-const CLUSTER_WIDE: [&str; 3] = ["ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration"];
+const CLUSTER_WIDE: [&str; 4] =
+    ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingWebhookConfiguration"];

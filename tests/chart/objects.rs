@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use rook_multihome::api::{Cel, storage_network_crd};
 use serde_json::{Value, json};
 
 use crate::rendered::{Feature, Objects, chart, helm, list, read, text, texts, try_render};
@@ -102,6 +103,7 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
     let always = [
         "ClusterRole",
         "ClusterRoleBinding",
+        "CustomResourceDefinition",
         "Deployment",
         "MutatingWebhookConfiguration",
         "PodDisruptionBudget",
@@ -122,8 +124,29 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
     ] {
         assert_eq!(Feature::named(name).render().kinds(), expected, "{name}");
     }
+    let elsewhere = Feature::named("crds-elsewhere").render();
+    let mut expected = and(&self_managed);
+    expected.remove("CustomResourceDefinition");
+    assert_eq!(elsewhere.kinds(), expected);
     let single = Feature::named("single-replica").render();
     assert!(!single.kinds().contains("PodDisruptionBudget"), "one replica can always be evicted");
+}
+
+/// The definition is the one of the program, with the rules that this version of Kubernetes knows.
+#[test]
+fn the_definition_fits_the_version() {
+    for (version, cel) in [("1.20.0", false), ("1.24.17-gke.100", false), ("1.25.0-eks-1", true), ("1.34.1", true)] {
+        let render = |more: &[&str]| {
+            let objects = Feature::named("minimal").render_with(&[&["--kube-version", version], more].concat());
+            objects.only("CustomResourceDefinition").clone()
+        };
+        let definition = render(&[]);
+        let expected = storage_network_crd(if cel { Cel::With } else { Cel::Without });
+        assert_eq!(definition["spec"], expected["spec"], "{version}");
+        assert_eq!(definition["metadata"]["name"], expected["metadata"]["name"]);
+        assert_eq!(definition["metadata"]["annotations"], json!({"helm.sh/resource-policy": "keep"}));
+        assert_eq!(render(&["--set", "crds.keep=false"])["metadata"]["annotations"], Value::Null);
+    }
 }
 
 #[test]

@@ -112,4 +112,11 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
     }
     let left = plane.try_kubectl(&["get", "secret", "rook-multihome-ca", "-n", NAMESPACE], "");
     assert!(left.is_err(), "the authority's key goes with the release");
+
+    say("the definition stays, with what users have declared, and the next release takes it over");
+    let declared = "apiVersion: multihome.rook.io/v1alpha1\nkind: StorageNetwork\nmetadata: { name: kept, namespace: default }\nspec: { podSelector: {}, interfaces: { client: client-net } }";
+    plane.apply(declared);
+    release("install", &[]);
+    plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE]);
+    assert_eq!(plane.get(&["storagenetwork", "kept", "-n", "default"])["spec"]["provider"], "multus");
 }
