@@ -90,14 +90,16 @@ fn nothing_is_left_out() {
         let request = Review::read(review.as_bytes()).unwrap();
         let admission = request.admission();
         let decision = decide(&snapshot, &admission);
-        roles.extend(decision.recognised.as_ref().map(|found| found.role.name.to_string()));
+        roles.extend(decision.recognised.as_ref().map(|found| format!("{}/{}", found.system, found.role)));
         reasons.extend(decision.reason().map(rook_multihome::admit::Reason::name));
         modes.insert(decision.mode.mode);
         providers.extend(decision.provider.as_ref().map(|provider| provider.provider.name()));
     }
     let catalogue = Catalogue::built_in().unwrap();
-    for role in catalogue.systems().iter().flat_map(|system| &system.roles) {
-        assert!(roles.contains(role.name.as_str()), "no fixture has a pod of role {}", role.name);
+    let known = catalogue.systems().iter().flat_map(|system| system.roles.iter().map(move |role| (&system.name, role)));
+    for (system, role) in known {
+        let name = format!("{system}/{}", role.name);
+        assert!(roles.contains(&name), "no fixture has a pod of role {name}");
         let networks = matches!(&role.treatment, Treatment::Networks(_));
         assert!(networks || role.host_evidence.is_empty(), "{}: signs against a host network it never gets", role.name);
     }

@@ -8,6 +8,7 @@
 mod support;
 
 use rook_multihome::network::selection::read_annotation;
+use rook_multihome::network::spec::SpecShape;
 use rook_multihome::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ mod pods {
     pub(super) fn networks(network: &Value, labels: &Value, settings: Settings) -> String {
         let catalogue = Arc::new(Catalogue::built_in().unwrap());
         let kind =
-            ObjectKind::all(&catalogue).into_iter().find(|kind| matches!(kind, ObjectKind::Cluster(..))).unwrap();
+            ObjectKind::always(&catalogue).into_iter().find(|kind| kind.resource().kind == "CephCluster").unwrap();
         let cluster = json!({"metadata": {"namespace": "ns", "name": "c"}, "spec": {"network": network}});
         let mut world = World::new(Arc::clone(&catalogue), settings);
         let (id, entry) = Entry::read(&kind, &cluster, &catalogue).unwrap();
@@ -49,7 +50,7 @@ mod pods {
         let snapshot = world.snapshot();
         let request = Review::read(review.as_bytes()).unwrap();
         match decide(&snapshot, &request.admission()).verdict {
-            Verdict::Attach { annotation } => annotation,
+            Verdict::Attach(attachments) => attachments.annotations[0].1.clone(),
             Verdict::UseHostNetwork => "host".to_owned(),
             Verdict::Leave(reason) => reason.name().to_owned(),
         }
@@ -110,12 +111,14 @@ fn selections_of_a_spec() {
 
 fn spec(network: &Value) -> Result<NetworkSpec, Vec<String>> {
     let keys = [NetworkKey::from("public"), NetworkKey::from("cluster")];
-    NetworkSpec::read(Some(network), "spec.network", &keys, "ns").map_err(|problems| {
-        for problem in &problems {
-            assert!(!problem.fault.is_empty() && !problem.mend.is_empty());
-        }
-        problems.into_iter().map(|problem| problem.field).collect()
-    })
+    NetworkSpec::read(Some(network), SpecShape { path: "spec.network", keys: &keys, host_fields: &[] }, "ns").map_err(
+        |problems| {
+            for problem in &problems {
+                assert!(!problem.fault.is_empty() && !problem.mend.is_empty());
+            }
+            problems.into_iter().map(|problem| problem.field).collect()
+        },
+    )
 }
 
 /// Rook: `TestNetworkCephIsHost`, with the operator's `ROOK_ENFORCE_HOST_NETWORK` as our setting. Where Rook's formula gives

@@ -71,9 +71,9 @@ fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -
     static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::built_in().unwrap()));
     let catalogue = &*CATALOGUE;
     let mut world = World::new(Arc::clone(catalogue), settings);
-    for kind in ObjectKind::all(catalogue) {
+    for kind in ObjectKind::always(catalogue) {
         let objects: Vec<Value> = match &kind {
-            ObjectKind::Cluster(..) => {
+            ObjectKind::Cluster(_, resource) if resource.kind == "CephCluster" => {
                 vec![json!({"metadata": {"namespace": NAMESPACE, "name": "c"}, "spec": {"network": network}})]
             }
             ObjectKind::Attachment => attachments
@@ -82,7 +82,7 @@ fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -
                     json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"config": r#"{"type":"macvlan"}"#}})
                 })
                 .collect(),
-            ObjectKind::Override(_) => Vec::new(),
+            _ => Vec::new(),
         };
         let entries: Vec<_> = objects.iter().map(|object| Entry::read(&kind, object, catalogue).unwrap()).collect();
         world.replace_all(&kind, entries);

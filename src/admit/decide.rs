@@ -1,18 +1,19 @@
 //! The decision itself, from top to bottom in the order in which its rules apply.
 //!
 //! Total, and free of effects: an admission and a snapshot in, a [`Decision`] out. A rule that leaves a pod alone returns its
-//! [`Reason`] as the error, so the order of the rules is the order of the lines.
+//! [`Reason`] as the error, so the order of the rules is the order of the lines. Whose pod it is, is in `belongs`; pods that
+//! are nobody's but get networks all the same, in `guest`; what is done in the end, in `attach` and `host`.
 
 use super::decision::{
-    Decision, EffectiveMode, EffectiveProvider, ModeSource, ProviderSource, Reason, Recognised, Verdict, Wanted,
-    WantedStep, to_add,
+    Decision, Declarer, EffectiveMode, EffectiveProvider, ModeSource, ProviderSource, Recognised, Verdict, Wanted,
 };
+use super::host::host_network;
 use super::pod::{Admission, PodView};
+use super::reason::{Reason, Remark};
 use super::{INJECT_ANNOTATION, INJECT_DISABLED};
-use crate::network::selection::{interface_names, read_annotation, write_annotation};
-use crate::network::{NETWORKS_ANNOTATION, NetworkKey, NetworkSelection, NetworkSpec, Provider};
+use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use crate::storage::{Role, System, Treatment};
-use crate::world::{AttachmentState, Cluster, Mode, Outcome, Snapshot};
+use crate::world::{ATTACH_ANNOTATION, Cluster, Mode, NodeInterfaces, Outcome, RoleRule, Snapshot, StorageNetwork};
 
 /// The annotation that the kubelet puts on the mirror of a static pod.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -20,239 +21,262 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 /// Decides what to do with one admission.
 #[must_use]
 pub fn decide<'s>(snapshot: &'s Snapshot, admission: &Admission<'_>) -> Decision<'s> {
-    let mode = EffectiveMode { mode: snapshot.settings().mode, source: ModeSource::Setting };
-    let mut deciding = Deciding { snapshot, recognised: None, cluster: None, mode, provider: None, wanted: Vec::new() };
+    let mut deciding = Deciding::new(snapshot);
     let verdict = deciding.verdict(admission).unwrap_or_else(Verdict::Leave);
     let concern = match &verdict {
         Verdict::Leave(reason) => reason.concern(),
-        Verdict::Attach { .. } | Verdict::UseHostNetwork => None,
+        Verdict::Attach(_) | Verdict::UseHostNetwork => None,
     };
     let outcome = concern.map_or(Outcome::Leave, |concern| snapshot.settings().outcome(concern));
-    let Deciding { snapshot: _, recognised, cluster, mode, provider, wanted } = deciding;
-    Decision { recognised, cluster, mode, provider, wanted, verdict, outcome }
+    let Deciding { snapshot: _, recognised, cluster, found_by, storage_networks, mode, provider, wanted, remarks } =
+        deciding;
+    Decision { recognised, cluster, found_by, storage_networks, mode, provider, wanted, verdict, outcome, remarks }
 }
 
 /// What has been found so far, kept for the explanation.
-struct Deciding<'s> {
-    snapshot: &'s Snapshot,
-    recognised: Option<Recognised<'s>>,
-    cluster: Option<&'s Cluster>,
+pub(super) struct Deciding<'s> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) recognised: Option<Recognised<'s>>,
+    pub(super) cluster: Option<&'s Cluster>,
+    pub(super) found_by: String,
+    pub(super) storage_networks: Vec<&'s StorageNetwork>,
     /// The setting, until it is known whose pod it is.
-    mode: EffectiveMode<'s>,
-    provider: Option<EffectiveProvider>,
-    wanted: Vec<Wanted<'s>>,
+    pub(super) mode: EffectiveMode<'s>,
+    pub(super) provider: Option<EffectiveProvider<'s>>,
+    pub(super) wanted: Vec<Wanted<'s>>,
+    pub(super) remarks: Vec<Remark<'s>>,
 }
 
 /// Whose pod it is, and as what.
 #[derive(Clone, Copy)]
-struct Owner<'s> {
-    system: &'s System,
-    role: &'s Role,
-    cluster: &'s Cluster,
+pub(super) struct Owner<'s> {
+    pub(super) system: &'s System,
+    pub(super) cluster: &'s Cluster,
+    /// The StorageNetwork that counts for the cluster.
+    pub(super) network: Option<&'s StorageNetwork>,
+    pub(super) role: OwnedRole<'s>,
+}
+
+/// The role of a pod in a cluster.
+#[derive(Clone, Copy)]
+pub(super) enum OwnedRole<'s> {
+    /// One of the system's.
+    Known(&'s Role),
+    /// One that a StorageNetwork invents, or whose pods it adds to.
+    Declared(&'s RoleRule),
+}
+
+/// One declaration of networks, as far as it applies to a pod.
+pub(super) struct Part<'s> {
+    pub(super) declarer: Declarer<'s>,
+    /// The system by whose keys one stands in for another; none where only the key itself counts.
+    pub(super) fallbacks: Option<&'s System>,
+    pub(super) keys: Vec<&'s NetworkKey>,
+    pub(super) spec: &'s NetworkSpec,
+    pub(super) node_interfaces: &'s [NodeInterfaces],
+    pub(super) default_network: Option<&'s NetworkSelection>,
+}
+
+/// Whether a pod may be taken off the host network to be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Risk {
+    /// It may not.
+    None,
+    /// It may: the user takes the risk that the role names.
+    Taken,
+}
+
+/// What the pods of a role get from a cluster.
+enum Due<'s> {
+    Networks(Vec<&'s NetworkKey>, Risk),
+    /// Nothing, and why.
+    Nothing(Reason<'s>),
 }
 
 impl<'s> Deciding<'s> {
+    fn new(snapshot: &'s Snapshot) -> Self {
+        Self {
+            snapshot,
+            recognised: None,
+            cluster: None,
+            found_by: String::new(),
+            storage_networks: Vec::new(),
+            mode: EffectiveMode { mode: snapshot.settings().mode, source: ModeSource::Setting },
+            provider: None,
+            wanted: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
     /// The rules in order. `Err` is a reason to leave the pod alone.
     fn verdict(&mut self, admission: &Admission<'_>) -> Result<Verdict<'s>, Reason<'s>> {
         let pod = pod_of(admission)?;
-        let owner = self.owner(pod, admission.namespace)?;
-        let spec = match (&owner.cluster.network, &owner.role.treatment) {
-            (Ok(spec), _) => spec,
-            // What is wrong with the networks does not concern a pod that gets none.
-            (Err(_), Treatment::NoNetwork(why)) => return Err(Reason::NoNetworkForRole(why)),
-            (Err(problems), _) => return Err(Reason::InvalidSpec(owner.cluster, problems)),
+        match self.belongs(pod, admission.namespace) {
+            Ok(owner) => self.owned(owner, pod, admission.namespace),
+            // Nobody's pod may still ask for networks, or be given some.
+            Err(
+                reason @ (Reason::NoCluster
+                | Reason::NotStorage
+                | Reason::UnknownCluster { .. }
+                | Reason::UnknownRole(_)),
+            ) => self.guest(pod, admission.namespace, reason),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// A pod of a cluster.
+    fn owned(&mut self, owner: Owner<'s>, pod: &PodView<'_>, namespace: &str) -> Result<Verdict<'s>, Reason<'s>> {
+        if pod.annotation(ATTACH_ANNOTATION).is_some() {
+            self.remarks.push(Remark::AttachIgnored);
+        }
+        let due = self.due(owner);
+        // What is wrong with the networks does not concern a pod that gets none.
+        let part = match (Part::of(owner.system, owner.cluster, owner.network), &due) {
+            (Ok(part), _) => part,
+            (Err(_), Due::Nothing(Reason::NoNetworkForRole(why))) => return Err(Reason::NoNetworkForRole(why)),
+            (Err(reason), _) => return Err(reason),
         };
-        let effective = self.effective_provider(owner, spec, pod);
-        let overridden = matches!(effective.source, ProviderSource::Override(_));
-        match (effective.provider, &owner.role.treatment) {
-            (_, Treatment::NeverTouch(why)) => Err(Reason::NeverTouch(why)),
-            (Provider::Host, Treatment::Networks(_)) => host_network(owner, &effective.source, pod),
+        let effective = self.effective_provider(owner, part.spec, pod);
+        let overridden = matches!(effective.source, ProviderSource::Override(_) | ProviderSource::Role(_));
+        match (effective.provider, due) {
+            (_, Due::Nothing(reason @ Reason::NeverTouch(_))) => Err(reason),
+            (Provider::Host, Due::Networks(_, Risk::None)) => host_network(part.declarer, Some(owner), &effective, pod),
             // The provider means the cluster's daemons; an override means this role, whatever it needs.
-            (Provider::Host, Treatment::NoNetwork(_)) if overridden => host_network(owner, &effective.source, pod),
-            (_, Treatment::NoNetwork(why)) => Err(Reason::NoNetworkForRole(why)),
-            (Provider::None, Treatment::Networks(_)) => Err(Reason::ProviderNone),
-            (Provider::Attach(_), Treatment::Networks(keys)) => {
-                self.attachments(owner, spec, keys, pod, admission.namespace)
+            (Provider::Host, Due::Nothing(_)) if overridden => {
+                host_network(part.declarer, Some(owner), &effective, pod)
+            }
+            (_, Due::Nothing(reason)) => Err(reason),
+            // Where such a pod belongs on the host network, it is there already.
+            (Provider::None, Due::Networks(..)) | (Provider::Host, Due::Networks(_, Risk::Taken)) => {
+                Err(Reason::ProviderNone)
+            }
+            (Provider::Attach(plugin), Due::Networks(keys, risk)) => {
+                self.attachments(&[Part { keys, ..part }], plugin, risk, pod, namespace)
             }
         }
     }
 
-    /// Finds the pod's cluster by the namespace of the request, and its role by its labels.
-    fn owner(&mut self, pod: &PodView<'_>, namespace: &str) -> Result<Owner<'s>, Reason<'s>> {
-        let snapshot = self.snapshot;
-        let here: Vec<(&'s System, Vec<&'s Cluster>)> =
-            snapshot.clusters_in(namespace).filter(|(_, clusters)| !clusters.is_empty()).collect();
-        for (system, clusters) in &here {
-            if let Some(role) = self.recognise(system, pod) {
-                return self.only_one(system, role, clusters);
+    /// What a pod gets for its role, before it is asked how: what a StorageNetwork says about the role, else what the system
+    /// says.
+    fn due(&self, owner: Owner<'s>) -> Due<'s> {
+        let rule = owner.rule();
+        if let OwnedRole::Known(role) = owner.role
+            && let Treatment::NeverTouch { why, at_risk } = &role.treatment
+        {
+            return if self.takes_risk() && !at_risk.is_empty() {
+                Due::Networks(at_risk.iter().collect(), Risk::Taken)
+            } else {
+                Due::Nothing(Reason::NeverTouch(why))
+            };
+        }
+        match (rule.and_then(|rule| rule.networks.as_ref()), owner.network, owner.role) {
+            (Some(keys), Some(network), _) if keys.is_empty() => Due::Nothing(Reason::NoNetworkDeclared(network)),
+            (Some(keys), _, _) => Due::Networks(keys.iter().collect(), Risk::None),
+            (None, _, OwnedRole::Known(role)) => match &role.treatment {
+                Treatment::Networks(keys) => Due::Networks(keys.iter().collect(), Risk::None),
+                Treatment::NoNetwork(why) => Due::Nothing(Reason::NoNetworkForRole(why)),
+                Treatment::NeverTouch { why, .. } => Due::Nothing(Reason::NeverTouch(why)),
+            },
+            // A role that the system does not know gets every network that is declared, in the order of the system's keys.
+            (None, network, OwnedRole::Declared(_)) => {
+                let declared = network.and_then(|network| network.declared.as_ref().ok());
+                Due::Networks(declared.map(|declared| declared.keys().collect()).unwrap_or_default(), Risk::None)
             }
         }
-        if let Some((system, clusters)) = here.iter().find(|(system, _)| system.is_marked(pod)) {
-            self.belongs_to(clusters);
-            return Err(self.unless_off(Reason::UnknownRole(system)));
-        }
-        let elsewhere = snapshot.systems().iter().find_map(|system| self.recognise(system, pod));
-        Err(match elsewhere.map(|role| &role.treatment) {
-            Some(Treatment::Networks(_)) => self.unless_off(Reason::UnknownCluster),
-            _ if here.is_empty() => Reason::NoCluster,
-            _ => Reason::NotStorage,
-        })
     }
 
-    /// Notes to which of `clusters` a pod belongs, and the mode that goes with that. A pod that may be of several has the
-    /// mildest of their modes: more may not be done to it than any of them asks for.
-    fn belongs_to(&mut self, clusters: &[&'s Cluster]) {
-        if let [cluster] = clusters {
-            self.cluster = Some(cluster);
-        }
-        let setting = self.mode;
-        let modes = clusters.iter().map(|cluster| match cluster.mode {
-            Some(mode) => EffectiveMode { mode, source: ModeSource::Cluster(cluster) },
-            None => setting,
-        });
-        self.mode = modes.max_by_key(|effective| effective.mode).unwrap_or(setting);
-    }
-
-    /// A reason that may have an outcome, but where the mode is off: nobody is warned or refused then.
-    fn unless_off(&self, reason: Reason<'s>) -> Reason<'s> {
-        match self.mode.mode {
-            Mode::Off => Reason::ModeOff,
-            Mode::Enforce | Mode::Audit => reason,
-        }
-    }
-
-    /// The owner of a pod with a role, where the namespace has one cluster of its system. What must never be touched is
-    /// settled before the mode, and what gets nothing from any cluster before it matters how many there are.
-    fn only_one(
-        &mut self,
-        system: &'s System,
-        role: &'s Role,
-        clusters: &[&'s Cluster],
-    ) -> Result<Owner<'s>, Reason<'s>> {
-        self.belongs_to(clusters);
-        match (&role.treatment, self.mode.mode, clusters) {
-            (Treatment::NeverTouch(why), _, _) => Err(Reason::NeverTouch(why)),
-            (_, Mode::Off, _) => Err(Reason::ModeOff),
-            (_, Mode::Enforce | Mode::Audit, [cluster]) => Ok(Owner { system, role, cluster }),
-            (Treatment::NoNetwork(why), _, _) => Err(Reason::NoNetworkForRole(why)),
-            (Treatment::Networks(_), _, clusters) => Err(Reason::AmbiguousCluster(clusters.to_vec())),
-        }
-    }
-
-    /// The pod's role in `system`, where it has one.
-    fn recognise(&mut self, system: &'s System, pod: &PodView<'_>) -> Option<&'s Role> {
-        let (role, by) = system.role_of(pod)?;
-        self.recognised = Some(Recognised { system, role, by: by.describe() });
-        Some(role)
-    }
-
-    /// The provider for this pod: an override for its role, else the enforced host network, else the cluster's. An override
-    /// to `false` only ever takes the host network away (Rook: "if the pointer is set, use it, else `IsHost()`").
-    fn effective_provider(&mut self, owner: Owner<'s>, spec: &NetworkSpec, pod: &PodView<'_>) -> EffectiveProvider {
+    /// The provider for this pod: what a StorageNetwork says about its role, else an override of Rook's for the role, else the
+    /// enforced host network, else the provider that is declared. An override to `false` only ever takes the host network away
+    /// (Rook: "if the pointer is set, use it, else `IsHost()`").
+    fn effective_provider(&mut self, owner: Owner<'s>, spec: &NetworkSpec, pod: &PodView<'_>) -> EffectiveProvider<'s> {
         let enforced = self.snapshot.settings().enforce_host_network;
-        let host = self.snapshot.host_override(owner.cluster, owner.role, pod);
-        let (provider, source) = match (host, spec.provider) {
-            (Some((true, place)), _) => (Provider::Host, ProviderSource::Override(place)),
-            (Some((false, place)), Provider::Host) => (Provider::None, ProviderSource::Override(place)),
-            (Some((false, place)), declared) if enforced => (declared, ProviderSource::Override(place)),
-            (None, _) if enforced => (Provider::Host, ProviderSource::Enforced),
-            (Some((false, _)) | None, declared) => (declared, ProviderSource::Cluster),
+        let host = match owner.role {
+            OwnedRole::Known(role) => self.snapshot.host_override(owner.cluster, role, pod),
+            OwnedRole::Declared(_) => None,
+        };
+        let own = owner.rule().and_then(|rule| rule.provider).zip(owner.network);
+        let (provider, source) = match (own, host, spec.provider) {
+            (Some((provider, network)), _, _) => (provider, ProviderSource::Role(network)),
+            (None, Some((true, place)), _) => (Provider::Host, ProviderSource::Override(place)),
+            (None, Some((false, place)), Provider::Host) => (Provider::None, ProviderSource::Override(place)),
+            (None, Some((false, place)), declared) if enforced => (declared, ProviderSource::Override(place)),
+            (None, None, _) if enforced => (Provider::Host, ProviderSource::Enforced),
+            (None, Some((false, _)) | None, declared) => (declared, ProviderSource::Declarer(owner.declarer())),
         };
         let effective = EffectiveProvider { provider, source };
         self.provider = Some(effective.clone());
         effective
     }
 
-    /// The attachments, merged with what the pod already names.
-    fn attachments(
-        &mut self,
-        owner: Owner<'s>,
-        spec: &'s NetworkSpec,
-        keys: &'s [NetworkKey],
-        pod: &PodView<'_>,
-        namespace: &str,
-    ) -> Result<Verdict<'s>, Reason<'s>> {
-        let existing = read_annotation(pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default(), namespace);
-        let on_pod = existing.as_deref().unwrap_or_default();
-        let interfaces: Vec<_> = interface_names(on_pod).collect();
-        let is_present = |selection: &NetworkSelection| {
-            let mut on_pod = on_pod.iter().zip(&interfaces);
-            on_pod.any(|(other, interface)| selection.is_met_by(other, Some(interface)))
-        };
-        for key in keys {
-            let declared = owner.system.keys_behind(key).find_map(|behind| spec.selections.get_key_value(behind));
-            let step = match declared {
-                None => WantedStep::NotDeclared,
-                Some((_, selection)) if self.is_wanted_already(selection) => WantedStep::SameAsEarlier,
-                Some((_, selection)) if is_present(selection) => WantedStep::Present,
-                Some(_) => WantedStep::Add,
-            };
-            self.wanted.push(Wanted { key, declared, step });
+    /// The mode that a declarer chooses, or else the setting.
+    pub(super) fn mode_of(
+        &self,
+        cluster: Option<&'s Cluster>,
+        network: Option<&'s StorageNetwork>,
+    ) -> EffectiveMode<'s> {
+        let by_network = network.and_then(|network| Some((network.mode?, Declarer::StorageNetwork(network))));
+        let by_cluster = || cluster.and_then(|cluster| Some((cluster.mode?, Declarer::Cluster(cluster))));
+        match by_network.or_else(by_cluster) {
+            Some((mode, declarer)) => EffectiveMode { mode, source: ModeSource::Declarer(declarer) },
+            None => EffectiveMode { mode: self.snapshot.settings().mode, source: ModeSource::Setting },
         }
-        if self.wanted.iter().all(|wanted| wanted.step == WantedStep::NotDeclared) {
-            return Err(Reason::NothingDeclared);
-        }
-        if pod.is_on_host_network() {
-            return Err(Reason::OnHostNetwork);
-        }
-        let existing = existing.map_err(Reason::UnreadableAnnotation)?;
-        let added: Vec<&NetworkSelection> = to_add(&self.wanted).collect();
-        if added.is_empty() {
-            return Err(Reason::Agrees);
-        }
-        self.check_attachments(owner.cluster, &added)?;
-        check_interfaces(&existing, &added)?;
-        Ok(Verdict::Attach { annotation: write_annotation(existing.iter().chain(added.iter().copied())) })
     }
 
-    fn is_wanted_already(&self, selection: &NetworkSelection) -> bool {
-        let mut earlier = self.wanted.iter().filter_map(|wanted| wanted.declared);
-        earlier.any(|(_, earlier)| selection.is_met_by(earlier, earlier.interface.as_deref()))
+    /// Whether the user takes the risk that roles with networks at a risk name.
+    pub(super) fn takes_risk(&self) -> bool {
+        self.snapshot.settings().attach_csi_node_plugins_and_risk_hung_mounts
     }
 
-    /// A pod with an attachment that Multus cannot make never starts. Part of the networks would be no better than none.
-    fn check_attachments(&self, cluster: &'s Cluster, added: &[&'s NetworkSelection]) -> Result<(), Reason<'s>> {
-        let mut missing = Vec::new();
-        for selection in added {
-            match self.snapshot.attachment(&selection.attachment) {
-                AttachmentState::Missing => missing.push(&selection.attachment),
-                AttachmentState::Malformed(error) => {
-                    return Err(Reason::MalformedAttachment(&selection.attachment, error));
-                }
-                // Where attachment definitions have not been listed yet, the cluster is taken at its word, as Rook does.
-                AttachmentState::Usable(_) | AttachmentState::Unknown => {}
-            }
+    /// A reason that may have an outcome, but where the mode is off: nobody is warned or refused then.
+    pub(super) fn unless_off(&self, reason: Reason<'s>) -> Reason<'s> {
+        match self.mode.mode {
+            Mode::Off => Reason::ModeOff,
+            Mode::Enforce | Mode::Audit => reason,
         }
-        if missing.is_empty() { Ok(()) } else { Err(Reason::MissingAttachment(cluster, missing)) }
     }
 }
 
-/// The host network, unless the pod has it, or was rendered for the pod network: daemons are given arguments that only fit the
-/// network they were rendered for.
-fn host_network<'s>(owner: Owner<'s>, source: &ProviderSource, pod: &PodView<'_>) -> Result<Verdict<'s>, Reason<'s>> {
-    if pod.is_on_host_network() {
-        return Err(Reason::Agrees);
+impl<'s> Owner<'s> {
+    /// What the StorageNetwork that counts says about the role.
+    pub(super) fn rule(&self) -> Option<&'s RoleRule> {
+        match self.role {
+            OwnedRole::Declared(rule) => Some(rule),
+            OwnedRole::Known(role) => {
+                let declared = self.network?.declared.as_ref().ok()?;
+                declared.roles.iter().find(|rule| rule.name == role.name)
+            }
+        }
     }
-    let asked_by = || match source {
-        ProviderSource::Cluster => owner.cluster.to_string(),
-        ProviderSource::Enforced | ProviderSource::Override(_) => source.to_string(),
-    };
-    let spec = pod.spec.as_ref().ok_or(Reason::NoPod)?;
-    let containers = spec.containers().map_err(|_| Reason::UnreadableContainers)?;
-    // A pod that names networks of its own would lose them: Multus attaches nothing on the host network.
-    let own = read_annotation(pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default(), &owner.cluster.id.namespace);
-    let names_networks = own.map_or(true, |own| !own.is_empty());
-    let sign = if names_networks {
-        Some(format!("the annotation {NETWORKS_ANNOTATION}"))
-    } else {
-        owner.role.evidence_against_host(pod, &containers.arguments())
-    };
-    if let Some(sign) = sign {
-        return Err(Reason::RenderedForPodNetwork { asked_by: asked_by(), sign });
+
+    /// Who declares the cluster's networks: a StorageNetwork in the place of the cluster's own resource, where there is one.
+    pub(super) fn declarer(&self) -> Declarer<'s> {
+        self.network.map_or(Declarer::Cluster(self.cluster), Declarer::StorageNetwork)
     }
-    match spec.obstacle_to_host(&containers).map_err(|_| Reason::UnreadableContainers)? {
-        Some(obstacle) => Err(Reason::UnfitForHost { asked_by: asked_by(), obstacle }),
-        None => Ok(Verdict::UseHostNetwork),
+}
+
+impl<'s> Part<'s> {
+    /// What is declared for a cluster, without keys.
+    ///
+    /// # Errors
+    /// Where it, or something else that the cluster says to this project, is invalid.
+    pub(super) fn of(
+        system: &'s System,
+        cluster: &'s Cluster,
+        network: Option<&'s StorageNetwork>,
+    ) -> Result<Self, Reason<'s>> {
+        let declarer = network.map_or(Declarer::Cluster(cluster), Declarer::StorageNetwork);
+        let (spec, node_interfaces, default_network) = match network.map(|network| &network.declared) {
+            Some(Err(problems)) => return Err(Reason::InvalidSpec(declarer, problems)),
+            Some(Ok(declared)) => {
+                (&declared.spec, declared.node_interfaces.as_slice(), declared.default_network.as_ref())
+            }
+            None if cluster.network_problems.is_empty() => (&cluster.network, [].as_slice(), None),
+            None => return Err(Reason::InvalidSpec(declarer, &cluster.network_problems)),
+        };
+        if !cluster.other_problems.is_empty() {
+            return Err(Reason::InvalidSpec(Declarer::Cluster(cluster), &cluster.other_problems));
+        }
+        Ok(Self { declarer, fallbacks: Some(system), keys: Vec::new(), spec, node_interfaces, default_network })
     }
 }
 
@@ -270,22 +294,4 @@ fn pod_of<'a>(admission: &Admission<'a>) -> Result<&'a PodView<'a>, Reason<'stat
         return Err(Reason::OptedOut);
     }
     Ok(pod)
-}
-
-/// A second interface of one name makes Multus take the whole pod down again. What is wrong in the pod's own list is not
-/// looked for: it is the pod's own.
-fn check_interfaces<'s>(existing: &[NetworkSelection], added: &[&'s NetworkSelection]) -> Result<(), Reason<'s>> {
-    let all: Vec<&NetworkSelection> = existing.iter().chain(added.iter().copied()).collect();
-    let names: Vec<_> = interface_names(all.iter().copied()).collect();
-    for (index, selection) in added.iter().enumerate() {
-        let own = existing.len() + index;
-        if let Some(other) = (0..all.len()).find(|other| *other != own && names[*other] == names[own]) {
-            return Err(Reason::InterfaceConflict {
-                interface: names[own].to_string(),
-                added: &selection.attachment,
-                other: all[other].attachment.clone(),
-            });
-        }
-    }
-    Ok(())
 }

@@ -4,16 +4,16 @@
 
 use serde::Serialize;
 
-use super::decision::{Decision, Verdict, Wanted, WantedStep};
+use super::decision::{Decision, Declared, HostNetwork, Verdict, Wanted, WantedStep};
 use super::pod::PodView;
 use super::{INJECT_ANNOTATION, INJECT_DISABLED, INJECT_ENABLED};
-use crate::network::NETWORKS_ANNOTATION;
 use crate::world::{Mode, Outcome};
 
 /// One step of a decision. Only what was looked for is there: a pod that opts out has no step about its cluster.
 #[derive(Debug, Serialize)]
 pub struct Step {
-    /// What the step is about: `cluster`, `mode`, `role`, `provider`, `network`, `change`, `before` or `reason`.
+    /// What the step is about: `cluster`, `declared`, `mode`, `role`, `provider`, `network`, `default`, `change`, `before`, `reason` or
+    /// `remark`.
     pub about: &'static str,
     /// What was found.
     pub found: String,
@@ -28,8 +28,15 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |about, found: String, because: Option<String>| steps.push(Step { about, found, because });
     if let Some(cluster) = decision.cluster {
-        let because = format!("the only {} in namespace {}", cluster.kind, cluster.id.namespace);
-        step("cluster", cluster.to_string(), Some(because));
+        let because = Some(decision.found_by.clone()).filter(|found_by| !found_by.is_empty());
+        step("cluster", cluster.to_string(), because);
+    }
+    for network in &decision.storage_networks {
+        let because = match decision.cluster.filter(|cluster| network.is_about(cluster)) {
+            Some(_) => "in the place of what the cluster itself declares",
+            None => "its podSelector selects the pod",
+        };
+        step("declared", format!("by {network}"), Some(because.to_owned()));
     }
     let mode = match decision.mode.mode {
         Mode::Enforce => None,
@@ -40,7 +47,8 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
         step("mode", mode.to_owned(), Some(decision.mode.source.to_string()));
     }
     if let Some(found) = &decision.recognised {
-        step("role", format!("{} {}", found.system.name, found.role.name), Some(format!("label {}", found.by)));
+        let by = if found.known.is_some() { format!("label {}", found.by) } else { found.by.clone() };
+        step("role", format!("{} {}", found.system, found.role), Some(by));
     }
     if let Some(provider) = &decision.provider {
         step("provider", provider.provider.name().to_owned(), Some(provider.source.to_string()));
@@ -50,17 +58,30 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
         step("network", found, Some(because));
     }
     match &decision.verdict {
-        Verdict::Attach { annotation } => {
-            step("change", format!("annotation {NETWORKS_ANNOTATION}: {annotation}"), None);
-            let before = pod.annotation(NETWORKS_ANNOTATION).unwrap_or_default();
-            let before = before.split_whitespace().collect::<Vec<_>>().join(" ");
-            step("before", if before.is_empty() { "not set".to_owned() } else { before }, None);
+        Verdict::Attach(attachments) => {
+            if let Some(selection) = attachments.default_network {
+                let because = "it takes the place of the pod network of the cluster".to_owned();
+                step("default", selection.attachment.to_string(), Some(because));
+            }
+            match attachments.host_network {
+                HostNetwork::NotUsed => {}
+                HostNetwork::Left => step("change", "hostNetwork: false".to_owned(), None),
+            }
+            for (annotation, value) in &attachments.annotations {
+                step("change", format!("annotation {annotation}: {value}"), None);
+                let before = pod.annotation(annotation).unwrap_or_default();
+                let before = before.split_whitespace().collect::<Vec<_>>().join(" ");
+                step("before", if before.is_empty() { "not set".to_owned() } else { before }, None);
+            }
         }
         Verdict::UseHostNetwork => {
             let because = "cluster names resolve on the host network only with this DNS policy".to_owned();
             step("change", "hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet".to_owned(), Some(because));
         }
         Verdict::Leave(reason) => step("reason", reason.to_string(), None),
+    }
+    for remark in &decision.remarks {
+        step("remark", remark.to_string(), None);
     }
     steps
 }
@@ -71,9 +92,16 @@ pub fn summary(decision: &Decision<'_>) -> String {
     let [gets, is_refused] =
         if decision.is_carried_out() { ["gets", "is refused"] } else { ["would get", "would be refused"] };
     match &decision.verdict {
-        Verdict::Attach { .. } => {
-            let networks: Vec<String> = decision.added().map(|selection| selection.attachment.to_string()).collect();
-            format!("{gets} {}", networks.join(" and "))
+        Verdict::Attach(attachments) => {
+            let added = decision.added().map(|selection| selection.attachment.to_string());
+            let default =
+                attachments.default_network.map(|selection| format!("the default network {}", selection.attachment));
+            let networks: Vec<String> = added.chain(default).collect();
+            match (attachments.host_network, networks.is_empty()) {
+                (HostNetwork::NotUsed, _) => format!("{gets} {}", networks.join(" and ")),
+                (HostNetwork::Left, false) => format!("{gets} {}, and leaves the host network", networks.join(" and ")),
+                (HostNetwork::Left, true) => "leaves the host network".to_owned(),
+            }
         }
         Verdict::UseHostNetwork => format!("{gets} the host network"),
         Verdict::Leave(reason) if decision.outcome == Outcome::Deny => format!("{is_refused} ({})", reason.name()),
@@ -96,13 +124,15 @@ pub fn warnings(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<String> {
     let inject = inject.map(|value| {
         format!("rook-multihome ignores {INJECT_ANNOTATION}: {value:?}; write {INJECT_DISABLED} to opt out")
     });
-    not_done.into_iter().chain(left_alone).chain(inject).collect()
+    let remarks =
+        decision.remarks.iter().map(|remark| format!("rook-multihome on pod {}: {remark}", pod.display_name()));
+    not_done.into_iter().chain(left_alone).chain(remarks).chain(inject).collect()
 }
 
 /// What audit mode keeps from being done to the pod, where it does.
 fn not_done(decision: &Decision<'_>, pod: &PodView<'_>) -> Option<String> {
     let why = match &decision.verdict {
-        Verdict::Attach { .. } | Verdict::UseHostNetwork => String::new(),
+        Verdict::Attach(_) | Verdict::UseHostNetwork => String::new(),
         Verdict::Leave(reason) if decision.outcome == Outcome::Deny => format!(": {reason}"),
         Verdict::Leave(_) => return None,
     };
@@ -118,7 +148,7 @@ pub fn refusal(decision: &Decision<'_>) -> Option<String> {
     Some(format!("rook-multihome refuses this pod ({}): {reason}", reason.name()))
 }
 
-/// The annotations for the audit log: cluster and role where they are known, the mode where it is not to enforce, then the
+/// The annotations for the audit log: cluster, role and StorageNetworks where they are known, the mode where it is not to enforce, then the
 /// networks that were (or would have been) attached or the reason for leaving the pod alone. The API server puts the webhook's name before each key.
 #[must_use]
 pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)> {
@@ -127,39 +157,46 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
         annotations.push(("cluster", cluster.id.to_string()));
     }
     if let Some(found) = &decision.recognised {
-        annotations.push(("role", format!("{}/{}", found.system.name, found.role.name)));
+        annotations.push(("role", format!("{}/{}", found.system, found.role)));
+    }
+    if !decision.storage_networks.is_empty() {
+        let names: Vec<String> = decision.storage_networks.iter().map(|network| network.id.to_string()).collect();
+        annotations.push(("storage-networks", names.join(",")));
     }
     if !decision.is_carried_out() {
         annotations.push(("mode", decision.mode.mode.name().to_owned()));
     }
     match &decision.verdict {
-        Verdict::Attach { .. } => annotations.push(("networks", attached(decision))),
+        Verdict::Attach(attachments) => {
+            let default = attachments.default_network.map(|selection| format!("default={}", selection.attachment));
+            let networks: Vec<String> = attached(decision).chain(default).collect();
+            annotations.push(("networks", networks.join(",")));
+        }
         Verdict::UseHostNetwork => annotations.push(("networks", "host".to_owned())),
         Verdict::Leave(reason) => annotations.push(("reason", reason.name().to_owned())),
     }
     annotations
 }
 
-/// The networks that are attached, as `key=namespace/name`, joined by commas.
-fn attached(decision: &Decision<'_>) -> String {
+/// The networks that are attached, as `key=namespace/name`.
+fn attached(decision: &Decision<'_>) -> impl Iterator<Item = String> {
     let added = decision.wanted.iter().filter(|wanted| wanted.step == WantedStep::Add);
-    let networks = added
-        .filter_map(|wanted| wanted.declared.map(|(_, selection)| format!("{}={}", wanted.key, selection.attachment)));
-    networks.collect::<Vec<_>>().join(",")
+    added.filter_map(|wanted| Some(format!("{}={}", wanted.key, wanted.declared?.selection.attachment)))
 }
 
 fn describe_wanted(wanted: &Wanted<'_>, is_changed: bool) -> (String, String) {
-    let Some((key, selection)) = wanted.declared else {
-        return (format!("{}: none", wanted.key), "the cluster declares nothing for it".to_owned());
+    let Some(Declared { key, selection, on_nodes }) = wanted.declared else {
+        return (format!("{}: none", wanted.key), "nothing is declared for it".to_owned());
     };
     let interface = match &selection.interface {
         Some(interface) => format!(" as interface {interface}"),
         None => String::new(),
     };
+    let on_nodes = on_nodes.map(|nodes| format!(" on nodes with {nodes}")).unwrap_or_default();
     let declared = if key == wanted.key {
-        format!("declared for {key}")
+        format!("declared for {key}{on_nodes}")
     } else {
-        format!("{} is not declared, and falls back to {key}", wanted.key)
+        format!("{} is not declared, and falls back to {key}{on_nodes}", wanted.key)
     };
     let step = match wanted.step {
         WantedStep::Add if is_changed => "added",

@@ -6,11 +6,10 @@
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::decision::{Decision, Verdict};
+use super::decision::{Attachments, Decision, HostNetwork, Verdict};
 use super::pod::PodView;
-use crate::network::NETWORKS_ANNOTATION;
 
 /// The DNS policy that goes with the host network; with the default one, cluster names would not resolve there.
 const HOST_DNS_POLICY: &str = "ClusterFirstWithHostNet";
@@ -24,17 +23,33 @@ pub fn operations(decision: &Decision<'_>, pod: &PodView<'_>) -> Patch {
     }
     Patch(match &decision.verdict {
         Verdict::Leave(_) => Vec::new(),
-        Verdict::Attach { annotation } => vec![if pod.metadata.annotations.is_some() {
-            // "add" also replaces a value that is there (RFC 6902, 4.1).
-            add(&["metadata", "annotations", NETWORKS_ANNOTATION], annotation.as_str().into())
-        } else {
-            add(&["metadata", "annotations"], json!({ NETWORKS_ANNOTATION: annotation }))
-        }],
+        Verdict::Attach(attachments) => attach(attachments, pod),
         Verdict::UseHostNetwork => vec![
             add(&["spec", "hostNetwork"], Value::Bool(true)),
             add(&["spec", "dnsPolicy"], Value::from(HOST_DNS_POLICY)),
         ],
     })
+}
+
+fn attach(attachments: &Attachments<'_>, pod: &PodView<'_>) -> Vec<PatchOperation> {
+    let annotations = &attachments.annotations;
+    let mut operations = match (&pod.metadata.annotations, annotations.is_empty()) {
+        (_, true) => Vec::new(),
+        // "add" also replaces a value that is there (RFC 6902, 4.1).
+        (Some(_), _) => {
+            let one = |(key, value): &(&str, String)| add(&["metadata", "annotations", key], value.as_str().into());
+            annotations.iter().map(one).collect()
+        }
+        (None, _) => {
+            let all = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(value.as_str())));
+            vec![add(&["metadata", "annotations"], Value::Object(all.collect()))]
+        }
+    };
+    match attachments.host_network {
+        HostNetwork::NotUsed => {}
+        HostNetwork::Left => operations.push(add(&["spec", "hostNetwork"], Value::Bool(false))),
+    }
+    operations
 }
 
 fn add(path: &[&str], value: Value) -> PatchOperation {

@@ -15,7 +15,7 @@ mod texts;
 mod yaml;
 
 pub use crd::{Cel, storage_network_crd};
-pub use read::ReadError;
+pub use read::{READ_MEND, ReadError};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
 pub use status::{Condition, ConditionStatus, InterfaceState, InterfaceStatus, StorageNetworkStatus};
 pub use storage_network::{

@@ -6,9 +6,12 @@ use thiserror::Error;
 
 use super::storage_network::StorageNetwork;
 
+/// What to do about a [`ReadError`], as a clause.
+pub const READ_MEND: &str = "mend the field (kubectl explain storagenetwork.spec says what each may hold)";
+
 /// Why a StorageNetwork cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{field}: {fault}; mend the field (kubectl explain storagenetwork.spec says what each may hold)")]
+#[error("{field}: {fault}; {READ_MEND}")]
 pub struct ReadError {
     /// Path of the field, such as `spec.roles[0].provider`.
     pub field: String,

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::input::{InputArgs, Subject};
+use super::input::{self, InputArgs, Subject};
 use super::{ManifestArgs, print};
 use crate::admit::{decide, explain, patch};
 use crate::wire::Review;
@@ -44,7 +44,8 @@ impl ExplainArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { manifests, input, output } = self;
         let subjects = input.subjects()?;
-        let (world, _) = manifests.load()?;
+        let (mut world, _) = manifests.load()?;
+        input::add_workloads(&mut world, &subjects);
         let snapshot = world.snapshot();
         let explained = |subject: &Subject| explanation(&snapshot, subject).with_context(|| subject.label.clone());
         let explanations: Vec<Explanation> = subjects.iter().map(explained).collect::<anyhow::Result<_>>()?;
@@ -70,8 +71,8 @@ fn explanation(snapshot: &Snapshot, subject: &Subject) -> anyhow::Result<Explana
         "pod": subject.label,
         "namespace": admission.namespace,
         "cluster": decision.cluster.map(|cluster| cluster.id.to_string()),
-        "system": decision.recognised.as_ref().map(|found| found.system.name.as_str()),
-        "role": decision.recognised.as_ref().map(|found| found.role.name.as_str()),
+        "system": decision.recognised.as_ref().map(|found| found.system),
+        "role": decision.recognised.as_ref().map(|found| found.role),
         "mode": decision.mode.mode.name(),
         "provider": decision.provider.as_ref().map(|provider| provider.provider.name()),
         "networks": decision.added().map(|selection| selection.attachment.to_string()).collect::<Vec<_>>(),

@@ -10,7 +10,8 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::wire;
-use crate::world::manifests::{parse_documents, read_documents};
+use crate::world::World;
+use crate::world::manifests::{self, parse_documents, read_documents};
 
 /// The file to read, and where its pods would be created.
 #[derive(Debug, Args)]
@@ -95,6 +96,13 @@ const UID: &str = "00000000-0000-0000-0000-000000000000";
 const WORKLOAD_UID: &str = "00000000-0000-0000-0000-000000000001";
 /// and of what its controller would make.
 const BETWEEN_UID: &str = "00000000-0000-0000-0000-000000000002";
+
+/// Brings the workloads that a file tells of into the world, so that owners can be walked.
+pub(super) fn add_workloads(world: &mut World, subjects: &[Subject]) {
+    for workload in subjects.iter().flat_map(|subject| &subject.workloads) {
+        manifests::add_workload(world, workload);
+    }
+}
 
 impl InputArgs {
     /// Every pod in the file.

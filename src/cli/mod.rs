@@ -18,11 +18,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-use crate::storage::Catalogue;
+use crate::storage::{BUILT_IN, Catalogue};
 use crate::watch;
 use crate::world::manifests::{self, Report};
 use crate::world::{Mode, OutcomeRule, Settings, World};
@@ -48,7 +50,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer admission reviews over HTTPS, from a Kubernetes cluster's state or from manifests
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Print the answer to a review, pod or workload in a file
     Review(review::ReviewArgs),
     /// Say step by step what is done with a pod, and why
@@ -76,10 +78,25 @@ struct SettingsArgs {
     /// Treat every cluster as if it used the host network, as Rook does under ROOK_ENFORCE_HOST_NETWORK. Set both or neither
     #[arg(long, env = "ROOK_MULTIHOME_ENFORCE_HOST_NETWORK")]
     enforce_host_network: bool,
+    /// Attach CSI node plugins to the public network too, and take them off the host network for that. When one of them restarts,
+    /// every volume that it mounted on its node hangs, mostly until the node is restarted; docs/decisions.md says more
+    #[arg(long, env = "ROOK_MULTIHOME_ATTACH_CSI_NODE_PLUGINS_AND_RISK_HUNG_MOUNTS")]
+    attach_csi_node_plugins_and_risk_hung_mounts: bool,
     /// What to do with pods that are left alone for a reason: leave, warn or deny, as in missing-attachment=deny. Repeatable,
     /// or separated by commas; docs/decisions.md lists the reasons and their default outcomes
     #[arg(long = "outcome", value_name = "REASON=OUTCOME", value_delimiter = ',', env = "ROOK_MULTIHOME_OUTCOME")]
     outcomes: Vec<OutcomeRule>,
+}
+
+/// The storage systems that are known.
+#[derive(Debug, Args)]
+struct CatalogueArgs {
+    /// The built-in storage systems to go by. Repeatable, or separated by commas
+    #[arg(long, value_name = "SYSTEM", default_values_t = BUILT_IN.map(|(name, _)| name.to_owned()), value_parser = PossibleValuesParser::new(BUILT_IN.map(|(name, _)| name)), hide_possible_values = true, value_delimiter = ',', env = "ROOK_MULTIHOME_SYSTEMS")]
+    systems: Vec<String>,
+    /// A YAML file that describes a storage system of your own, or a folder of them; docs/storage-systems.md says how. Repeatable
+    #[arg(long, value_name = "PATH", value_delimiter = ',', env = "ROOK_MULTIHOME_CATALOGUE")]
+    catalogue: Vec<PathBuf>,
 }
 
 /// A world from files.
@@ -88,6 +105,8 @@ struct ManifestArgs {
     /// A YAML or JSON file, or a folder of them, with clusters and attachment definitions; other kinds are ignored. Repeatable
     #[arg(long, value_name = "PATH", required = true, env = "ROOK_MULTIHOME_MANIFESTS", value_delimiter = ',')]
     manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
     #[command(flatten)]
     settings: SettingsArgs,
 }
@@ -152,21 +171,39 @@ impl Logs {
 
 impl SettingsArgs {
     fn settings(self) -> Settings {
-        let Self { mode, enforce_host_network, outcomes } = self;
-        Settings { mode, enforce_host_network, outcomes }
+        let Self { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes } = self;
+        Settings { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes }
     }
 }
 
 impl ManifestArgs {
     /// Reads the files; what is wrong with single objects goes to stderr.
     fn load(self) -> anyhow::Result<(World, Report)> {
-        let Self { manifests, settings } = self;
-        load_manifests(&manifests, settings)
+        let Self { manifests, catalogue, settings } = self;
+        load_manifests(&manifests, &catalogue, settings)
     }
 }
 
-fn load_manifests(paths: &[PathBuf], settings: SettingsArgs) -> anyhow::Result<(World, Report)> {
-    let catalogue = Arc::new(Catalogue::built_in()?);
+impl CatalogueArgs {
+    /// Reads the systems: the built-in ones that are chosen, then those of the user's files.
+    fn load(&self) -> anyhow::Result<Catalogue> {
+        let chosen = BUILT_IN.into_iter().filter(|(name, _)| self.systems.iter().any(|chosen| chosen == name));
+        let mut files: Vec<(String, String)> =
+            chosen.map(|(name, text)| (format!("{name}.yaml (built in)"), text.to_owned())).collect();
+        for path in manifests::files_below(&self.catalogue)? {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.push((path.display().to_string(), text));
+        }
+        Ok(Catalogue::read(files.iter().map(|(file, text)| (file.as_str(), text.as_str())))?)
+    }
+}
+
+fn load_manifests(
+    paths: &[PathBuf],
+    catalogue: &CatalogueArgs,
+    settings: SettingsArgs,
+) -> anyhow::Result<(World, Report)> {
+    let catalogue = Arc::new(catalogue.load()?);
     let (world, report) = manifests::load(paths, catalogue, settings.settings())?;
     for problem in &report.problems {
         hint(&format!("warning: {problem}"));

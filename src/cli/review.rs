@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::input::{InputArgs, Subject};
+use super::input::{self, InputArgs, Subject};
 use super::{ManifestArgs, hint, print};
 use crate::admit::{decide, explain, patch};
 use crate::wire::{self, Review};
@@ -39,7 +39,8 @@ impl ReviewArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { manifests, input, output } = self;
         let subjects = input.subjects()?;
-        let (world, _) = manifests.load()?;
+        let (mut world, _) = manifests.load()?;
+        input::add_workloads(&mut world, &subjects);
         let snapshot = world.snapshot();
         for subject in subjects {
             let printed = answer(&snapshot, &subject, output).with_context(|| subject.label.clone())?;

@@ -11,9 +11,8 @@ use clap::builder::NonEmptyStringValueParser;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use super::tls::{LifetimeArgs, NameArgs, TlsMode};
-use super::{SettingsArgs, load_manifests, print};
+use super::{CatalogueArgs, SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phases, ServeSettings, Server};
-use crate::storage::Catalogue;
 use crate::tls::clients::{ClientAuthorities, ClientNames};
 use crate::tls::cluster::Cluster;
 use crate::tls::keeper::Keeper;
@@ -28,6 +27,8 @@ pub(super) struct ServeArgs {
     /// Serve from YAML or JSON files or folders instead of a Kubernetes cluster. Repeatable
     #[arg(long, value_name = "PATH", env = "ROOK_MULTIHOME_MANIFESTS", value_delimiter = ',')]
     manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    catalogue: CatalogueArgs,
     #[command(flatten)]
     settings: SettingsArgs,
     /// Address of the webhook (HTTPS)
@@ -92,6 +93,7 @@ impl ServeArgs {
     async fn serve(self, dropped_log_lines: ErrorCounter) -> anyhow::Result<()> {
         let Self {
             manifests,
+            catalogue,
             settings,
             listen,
             admin_listen,
@@ -126,13 +128,13 @@ impl ServeArgs {
 
         let certificate = Arc::new(ServedCertificate::default());
         let (published, progress, keeping) = if offline {
-            let (world, report) = load_manifests(&manifests, settings)?;
+            let (world, report) = load_manifests(&manifests, &catalogue, settings)?;
             make_development_certificates(&cert_dir, listen.ip())?;
             print(&welcome(&report, listen, admin, &cert_dir, clients.as_deref()))?;
             tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
             (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()), None)
         } else {
-            let world = World::new(Arc::new(Catalogue::built_in()?), settings.settings());
+            let world = World::new(Arc::new(catalogue.load()?), settings.settings());
             let published = Arc::new(Published::new(world.snapshot()));
             let client = watch::connect().await.context(
                 "no Kubernetes cluster to watch; set KUBECONFIG, run in a pod, or serve from files with --manifests",
@@ -198,7 +200,7 @@ fn welcome(
     cert_dir: &Path,
     clients: Option<&ClientAuthorities>,
 ) -> String {
-    let Report { files, clusters, attachments, overrides, ignored, problems } = report;
+    let Report { files, clusters, attachments, storage_networks, overrides, others, ignored, problems } = report;
     let host = if listen.ip().is_loopback() || listen.ip().is_unspecified() {
         "localhost".to_owned()
     } else {
@@ -214,13 +216,14 @@ fn welcome(
     };
     let client = if clients.is_some() { " --cert client.crt --key client.key" } else { "" };
     format!(
-        "Read {files} files: clusters {clusters}, attachment definitions {attachments}, host network overrides {overrides}, other objects {ignored}, problems {}.
+        "Read {files} files: clusters {clusters}, attachment definitions {attachments}, StorageNetworks {storage_networks}, host network overrides {overrides}, other objects {}, problems {}.
 Try it from another terminal:
 
   curl --cacert {ca}{client} https://{host}:{port}/mutate -H 'Content-Type: application/json' -d @{review}
 {make}
 Health and metrics: http://{admin}/readyz?verbose  http://{admin}/metrics
 ",
+        others + ignored,
         problems.len(),
         ca = cert_dir.join(files::CA_FILE).display(),
         port = listen.port(),

@@ -15,13 +15,24 @@ use super::provider::Provider;
 use super::selection::NetworkSelection;
 
 /// What a cluster declares about its networks, and found to be valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkSpec {
     /// How networks are attached.
     pub provider: Provider,
     /// What each key selects, in the order of the keys. Only under [`Provider::MULTUS`]: under the others a selector may be
     /// anything (EdgeFS names interfaces of the host there), and is not read.
     pub selections: BTreeMap<NetworkKey, NetworkSelection>,
+}
+
+/// What the network field of a system's clusters looks like.
+#[derive(Clone, Copy, Debug)]
+pub struct SpecShape<'s> {
+    /// Where it lies in the resource, for messages.
+    pub path: &'s str,
+    /// The network keys of the system.
+    pub keys: &'s [NetworkKey],
+    /// Fields that mean the host network by naming an interface of it, where no provider is given.
+    pub host_fields: &'s [String],
 }
 
 /// One thing that is wrong with a network spec, said so that the one who wrote it can mend it.
@@ -39,17 +50,12 @@ pub struct SpecProblem {
 const SELECTOR_FIELDS: [&str; 2] = ["selectors", "interfaces"];
 
 impl NetworkSpec {
-    /// Reads the value of a cluster's network field; absent and `null` declare nothing. `path` is where that field lies in
-    /// the resource (for messages), `keys` are the network keys of the storage system, `namespace` is the cluster's.
+    /// Reads the value of the network field of a cluster in `namespace`; absent and `null` declare nothing.
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub fn read(
-        value: Option<&Value>,
-        path: &str,
-        keys: &[NetworkKey],
-        namespace: &str,
-    ) -> Result<Self, Vec<SpecProblem>> {
+    pub fn read(value: Option<&Value>, shape: SpecShape<'_>, namespace: &str) -> Result<Self, Vec<SpecProblem>> {
+        let SpecShape { path, keys, host_fields } = shape;
         let nothing = Map::new();
         let fields = match value {
             None | Some(Value::Null) => &nothing,
@@ -60,7 +66,7 @@ impl NetworkSpec {
             }
         };
         let mut reader = Reader { fields, path, problems: Vec::new() };
-        let provider = reader.provider();
+        let provider = reader.provider(host_fields);
         let selectors = reader.selectors();
         let selections = match provider {
             Some(Provider::Attach(_)) => reader.selections(&selectors, keys, namespace),
@@ -90,7 +96,7 @@ struct Selectors<'v> {
 impl<'v> Reader<'v> {
     /// The provider, the legacy `hostNetwork` taken into account (Rook's `IsHost` and `IsMultus`, and rule 1 of its
     /// validation), or nothing where it cannot be told.
-    fn provider(&mut self) -> Option<Provider> {
+    fn provider(&mut self, host_fields: &[String]) -> Option<Provider> {
         let legacy_host = match self.fields.get("hostNetwork") {
             None | Some(Value::Null) => Some(false),
             Some(Value::Bool(host)) => Some(*host),
@@ -124,6 +130,11 @@ impl<'v> Reader<'v> {
                 None
             }
         };
+        // An older form in which the name of an interface of the host stood here, and no provider.
+        let names_host_interface =
+            |field: &String| self.fields.get(field).and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+        let legacy_host =
+            Some(legacy_host? || (provider? == Provider::None && host_fields.iter().any(names_host_interface)));
         match (provider?, legacy_host?) {
             (Provider::None, true) => Some(Provider::Host),
             (provider, false) => Some(provider),

@@ -279,9 +279,8 @@ impl Metrics {
         let snapshot = parts.published.read();
         for system in snapshot.systems() {
             for (spec, valid) in [("valid", true), ("invalid", false)] {
-                let these = |cluster: &&crate::world::Cluster| {
-                    cluster.system == system.name && cluster.network.is_ok() == valid
-                };
+                let these =
+                    |cluster: &&crate::world::Cluster| cluster.system == system.name && cluster.is_valid() == valid;
                 let labels = ClusterLabels { system: system.name.to_string(), spec };
                 self.clusters.get_or_create(&labels).set(as_i64(snapshot.clusters().filter(these).count()));
             }

@@ -151,7 +151,7 @@ impl Webhook {
         took: Duration,
     ) {
         let outcome = match (&decision.verdict, decision.outcome) {
-            (Verdict::Attach { .. }, _) => ReviewOutcome::Attached,
+            (Verdict::Attach(_), _) => ReviewOutcome::Attached,
             (Verdict::UseHostNetwork, _) => ReviewOutcome::Host,
             (Verdict::Leave(_), Outcome::Leave) => ReviewOutcome::Left,
             (Verdict::Leave(_), Outcome::Warn) => ReviewOutcome::Warned,

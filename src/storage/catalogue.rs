@@ -2,14 +2,24 @@
 
 use std::collections::HashSet;
 
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
 use thiserror::Error;
 
 use super::resource::Resource;
 use super::role::OverrideSource;
-use super::system::System;
+use super::system::{ClusterKind, System, SystemEntry};
 
-/// The built-in systems: the name of the file, and its text.
-const BUILT_IN: [(&str, &str); 1] = [("ceph.yaml", include_str!("catalogue/ceph.yaml"))];
+/// The built-in systems: their names, and the text of the file of each, which is called after it.
+pub const BUILT_IN: [(&str, &str); 7] = [
+    ("ceph", include_str!("catalogue/ceph.yaml")),
+    ("edgefs", include_str!("catalogue/edgefs.yaml")),
+    ("cassandra", include_str!("catalogue/cassandra.yaml")),
+    ("cockroachdb", include_str!("catalogue/cockroachdb.yaml")),
+    ("minio", include_str!("catalogue/minio.yaml")),
+    ("nfs", include_str!("catalogue/nfs.yaml")),
+    ("yugabytedb", include_str!("catalogue/yugabytedb.yaml")),
+];
 
 /// All storage systems, in the order in which they are asked about a pod.
 #[derive(Debug)]
@@ -31,7 +41,8 @@ impl Catalogue {
     /// # Errors
     /// Never, as long as the tests of this module pass; the signature is that of [`Catalogue::read`].
     pub fn built_in() -> Result<Self, CatalogueError> {
-        Self::read(BUILT_IN)
+        let files: Vec<(String, &str)> = BUILT_IN.iter().map(|(name, text)| (format!("{name}.yaml"), *text)).collect();
+        Self::read(files.iter().map(|(file, text)| (file.as_str(), *text)))
     }
 
     /// Reads systems from files, given as name and YAML text.
@@ -44,7 +55,13 @@ impl Catalogue {
             let error = |fault| CatalogueError { file: file.to_owned(), fault };
             let system: System = serde_saphyr::from_str(text).map_err(|fault| error(fault.to_string()))?;
             if systems.iter().any(|other| other.name == system.name) {
-                return Err(error(format!("the system {} is already described by another file", system.name)));
+                return Err(error(format!(
+                    "the system {} is already described by another file; give it another name, or leave the built-in one out by --systems",
+                    system.name
+                )));
+            }
+            if let Some(taken) = taken_resource(&systems, &system) {
+                return Err(error(format!("the resource {taken} already stands for clusters of another system")));
             }
             systems.push(system);
         }
@@ -55,6 +72,19 @@ impl Catalogue {
     #[must_use]
     pub fn systems(&self) -> &[System] {
         &self.systems
+    }
+
+    /// The system whose clusters are resources of this group and kind.
+    #[must_use]
+    pub fn system_of(&self, group: &str, kind: &str) -> Option<&System> {
+        let is_meant = |known: &ClusterKind| known.resource.group == group && known.resource.kind == kind;
+        self.systems.iter().find(|system| system.clusters.iter().any(is_meant))
+    }
+
+    /// The JSON Schema of a file of the catalogue.
+    #[must_use]
+    pub fn schema() -> Schema {
+        SchemaSettings::draft07().into_generator().into_root_schema_for::<SystemEntry>()
     }
 
     /// Every kind of resource besides the clusters in which a user can overrule the host network for a role.
@@ -72,6 +102,13 @@ impl Catalogue {
     }
 }
 
+/// A resource of `system` that one of the others has already.
+fn taken_resource(others: &[System], system: &System) -> Option<String> {
+    let mut own = system.clusters.iter().map(|kind| &kind.resource);
+    let mut others = others.iter().flat_map(|other| &other.clusters).map(|kind| &kind.resource);
+    own.find(|own| others.any(|other| (&other.group, &other.kind) == (&own.group, &own.kind))).map(Resource::full_name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +116,8 @@ mod tests {
 
     const GOOD: &str = "
 system: s
-cluster: { resource: { group: g, versions: [v1], kind: K, plural: ks }, network: spec.network }
+clusters: [{ resource: { group: g, versions: [v1], kind: K, plural: ks }, network: spec.network }]
+client: a
 keys: [{ name: a, about: x }, { name: b, about: y, fallback: a }]
 roles:
   - { name: r, match: [{ app: r }], networks: [b] }
@@ -115,7 +153,7 @@ roles:
             (vec![], None),
         ] {
             let pod = Pod(labels.iter().copied().collect());
-            let found = catalogue.systems()[0].role_of(&pod).map(|(role, _)| role.name.as_str());
+            let found = catalogue.systems()[0].role_of(&pod, &[], |_| true).map(|found| found.role.name.as_str());
             assert_eq!(found, role, "{labels:?}");
         }
     }
@@ -123,15 +161,22 @@ roles:
     #[test]
     fn what_is_inconsistent_is_refused_with_file_and_fault() {
         for (good, bad, part) in [
+            ("[{ app: r }]", "[{ app: 'r-{cluster}-{cluster}' }]", "{cluster} once"),
             ("plural: ks", "plural: ks, colour: red", "colour"),
             ("fallback: a", "fallback: c", "its fallback c is not among the keys"),
-            ("{ name: a, about: x }", "{ name: a, about: x, fallback: b }", "lead back to a key"),
+            ("client: a", "client: c", "client: c is not among the keys"),
+            (
+                "clusters: [{ resource: { group: g, versions: [v1], kind: K, plural: ks }, network: spec.network }]",
+                "clusters: []",
+                "at least one custom resource",
+            ),
+            ("networks: [b]", "networks: [b], networksAtRisk: [a]", "goes with neverTouch"),
             ("networks: [b]", "networks: [c]", "its network c is not among the keys"),
             ("networks: [b]", "networks: []", "networks: [] and why"),
             ("networks: [b]", "networks: [b], why: no", "say either networks"),
             ("[{ app: r }]", "[]", "every entry of match needs a label"),
             ("[{ app: r }]", "[{}]", "every entry of match needs a label"),
-            ("[{ app: r }]", "[{ app: r* }]", "a * that is not its first character"),
+            ("[{ app: r }]", "[{ app: r* }]", "write the whole value, a * and the end of it"),
             ("name: t", "name: r", "the name is given twice"),
             ("spec.network", "status.network", "from spec on"),
             ("spec.network", "spec..network", "no path of a field"),

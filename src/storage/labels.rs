@@ -1,10 +1,14 @@
 //! Label rules: which labels a pod must carry to be taken for something.
 //!
-//! A value matches exactly, or by its end where the rule starts with `*`. There is no matching by beginning, and there must
-//! never be: `rook-ceph-osd-prepare` begins like an OSD and is none.
+//! A value matches whole, by its end where the rule starts with `*`, or around the name of a cluster where the rule has
+//! `{cluster}`: some operators give their pods no other label. There is no matching by beginning, and there must never be:
+//! `rook-ceph-osd-prepare` begins like an OSD and is none.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 /// The labels of a pod or of another object, as a rule or a selector asks for them.
@@ -14,9 +18,16 @@ pub trait Labels {
 }
 
 /// Every label of a rule has to match.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct LabelRule(BTreeMap<String, Pattern>);
+
+/// That a rule matches, and the name of the cluster that it found in a label, where it looks for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Matched<'c> {
+    /// The name.
+    pub cluster: Option<&'c str>,
+}
 
 /// What the value of one label has to be.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -24,7 +35,12 @@ pub struct LabelRule(BTreeMap<String, Pattern>);
 enum Pattern {
     Exactly(String),
     EndsWith(String),
+    /// The name of a cluster, with this before and that after it.
+    AroundCluster(String, String),
 }
+
+/// What stands for the name of a cluster in a pattern.
+const CLUSTER: &str = "{cluster}";
 
 /// Finds which of many rules match a pod, without trying them one after the other.
 #[derive(Debug, Default)]
@@ -37,7 +53,7 @@ pub(super) struct RuleIndex {
 struct LabelIndex {
     label: String,
     exactly: HashMap<String, Vec<Candidate>>,
-    by_end: Vec<(String, Candidate)>,
+    by_part: Vec<(Pattern, Candidate)>,
 }
 
 /// A rule, and the number of what it stands for.
@@ -48,31 +64,72 @@ struct Candidate {
 }
 
 impl LabelRule {
-    /// Whether `labels` carry all that the rule asks for.
+    /// Whether `labels` carry all that the rule asks for, where `clusters` are the names of the clusters that may be meant. A
+    /// rule that asks for the name of a cluster in two labels asks for the same one.
+    pub fn find<'c>(&self, labels: &impl Labels, clusters: &[&'c str]) -> Option<Matched<'c>> {
+        let mut found = None;
+        for (key, pattern) in &self.0 {
+            let named = pattern.find(labels.label(key)?, clusters)?.cluster;
+            if found.is_some() && named.is_some() && found != named {
+                return None;
+            }
+            found = found.or(named);
+        }
+        Some(Matched { cluster: found })
+    }
+
+    /// Whether `labels` carry all that the rule asks for, where it does not ask for a cluster.
     pub fn matches(&self, labels: &impl Labels) -> bool {
-        self.0.iter().all(|(key, pattern)| labels.label(key).is_some_and(|value| pattern.matches(value)))
+        self.find(labels, &[]).is_some()
     }
 
     /// The labels of the rule, as `label=pattern`, for explanations.
+    #[must_use]
     pub fn describe(&self) -> String {
-        let one = |(key, pattern): (&String, &Pattern)| match pattern {
-            Pattern::Exactly(value) => format!("{key}={value}"),
-            Pattern::EndsWith(end) => format!("{key}=*{end}"),
-        };
-        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+        self.0.iter().map(|(key, pattern)| format!("{key}={pattern}")).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether the rule asks for nothing, and so would match every pod.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether the rule asks for the name of a cluster.
+    pub(super) fn names_cluster(&self) -> bool {
+        self.0.values().any(|pattern| matches!(pattern, Pattern::AroundCluster(..)))
+    }
+
+    /// The values that the rule asks for in `label`, where it asks for a whole one and for nothing else.
+    #[must_use]
+    pub fn only_value(&self, label: &str) -> Option<&str> {
+        match (self.0.get(label)?, self.0.len()) {
+            (Pattern::Exactly(value), 1) => Some(value),
+            _ => None,
+        }
     }
 }
 
 impl Pattern {
-    fn matches(&self, value: &str) -> bool {
+    fn find<'c>(&self, value: &str, clusters: &[&'c str]) -> Option<Matched<'c>> {
+        let cluster = match self {
+            Self::Exactly(expected) => (value == expected).then_some(None),
+            Self::EndsWith(end) => value.ends_with(end.as_str()).then_some(None),
+            Self::AroundCluster(before, after) => {
+                let name = value.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?;
+                Some(clusters.iter().copied().find(|cluster| *cluster == name)).filter(Option::is_some)
+            }
+        };
+        cluster.map(|cluster| Matched { cluster })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exactly(expected) => value == expected,
-            Self::EndsWith(end) => value.ends_with(end.as_str()),
+            Self::Exactly(value) => f.write_str(value),
+            Self::EndsWith(end) => write!(f, "*{end}"),
+            Self::AroundCluster(before, after) => write!(f, "{before}{CLUSTER}{after}"),
         }
     }
 }
@@ -81,16 +138,36 @@ impl TryFrom<String> for Pattern {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let (pattern, rest) = match text.strip_prefix('*') {
-            Some(end) => (Self::EndsWith(end.to_owned()), end),
-            None => (Self::Exactly(text.clone()), text.as_str()),
+        let (pattern, rest) = match (text.strip_prefix('*'), text.split_once(CLUSTER)) {
+            (Some(end), _) => (Self::EndsWith(end.to_owned()), end.to_owned()),
+            (None, Some((before, after))) => {
+                (Self::AroundCluster(before.to_owned(), after.to_owned()), format!("{before}{after}"))
+            }
+            (None, None) => (Self::Exactly(text.clone()), text.clone()),
         };
-        if rest.contains('*') {
+        if rest.contains(['*', '{', '}']) {
             return Err(format!(
-                "the label pattern \"{text}\" has a * that is not its first character; write the whole value, or a * and the end of it"
+                "the label pattern \"{text}\" is none; write the whole value, a * and the end of it, or {CLUSTER} once where the name of the cluster stands"
             ));
         }
         Ok(pattern)
+    }
+}
+
+impl JsonSchema for Pattern {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Pattern".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "The whole value of the label; or a * and the end of it (* alone: the label is there); or a value with {cluster} where the name of a cluster of the system in the pod's namespace stands.",
+        })
     }
 }
 
@@ -101,31 +178,37 @@ impl RuleIndex {
         for (rule, target) in rules {
             let Some((label, pattern)) = rule.0.first_key_value() else { continue };
             let position = index.labels.iter().position(|entry| entry.label == *label).unwrap_or_else(|| {
-                index.labels.push(LabelIndex { label: label.clone(), exactly: HashMap::new(), by_end: Vec::new() });
+                index.labels.push(LabelIndex { label: label.clone(), exactly: HashMap::new(), by_part: Vec::new() });
                 index.labels.len() - 1
             });
             let entry = &mut index.labels[position];
             let candidate = Candidate { target, rule: rule.clone() };
             match pattern {
                 Pattern::Exactly(value) => entry.exactly.entry(value.clone()).or_default().push(candidate),
-                Pattern::EndsWith(end) => entry.by_end.push((end.clone(), candidate)),
+                pattern => entry.by_part.push((pattern.clone(), candidate)),
             }
         }
         index
     }
 
-    /// The smallest number of a rule that matches, and that rule.
-    pub(super) fn find(&self, labels: &impl Labels) -> Option<(usize, &LabelRule)> {
+    /// The smallest number of a rule that matches and that `may_be` allows; with it the rule, and what it found.
+    pub(super) fn find<'c>(
+        &self,
+        labels: &impl Labels,
+        clusters: &[&'c str],
+        may_be: impl Fn(usize) -> bool,
+    ) -> Option<(usize, &LabelRule, Matched<'c>)> {
         self.labels
             .iter()
             .filter_map(|entry| Some((entry, labels.label(&entry.label)?)))
             .flat_map(|(entry, value)| {
                 let exactly = entry.exactly.get(value).into_iter().flatten();
-                let by_end = entry.by_end.iter().filter(|(end, _)| value.ends_with(end.as_str())).map(|(_, rule)| rule);
-                exactly.chain(by_end)
+                let by_part = entry.by_part.iter().filter(move |(part, _)| part.find(value, clusters).is_some());
+                exactly.chain(by_part.map(|(_, candidate)| candidate))
             })
-            .filter(|candidate| candidate.rule.matches(labels))
-            .min_by_key(|candidate| candidate.target)
-            .map(|candidate| (candidate.target, &candidate.rule))
+            .filter_map(|candidate| Some((candidate, candidate.rule.find(labels, clusters)?)))
+            .filter(|(candidate, _)| may_be(candidate.target))
+            .min_by_key(|(candidate, _)| candidate.target)
+            .map(|(candidate, matched)| (candidate.target, &candidate.rule, matched))
     }
 }

@@ -10,10 +10,12 @@ mod resource;
 mod role;
 mod selector;
 mod system;
+mod workload;
 
-pub use catalogue::{Catalogue, CatalogueError};
-pub use labels::Labels;
+pub use catalogue::{BUILT_IN, Catalogue, CatalogueError};
+pub use labels::{LabelRule, Labels};
 pub use resource::{FieldPath, Resource};
-pub use role::{Evidence, HostOverride, OverrideSource, Role, RoleName, Treatment};
+pub use role::{Evidence, HostOverride, OverrideSource, Role, RoleName, RoleOwner, Treatment};
 pub use selector::{Operator, Requirement, Selector};
-pub use system::{KeyDescription, System, SystemName};
+pub use system::{ClusterKind, FoundRole, KeyDescription, System, SystemName};
+pub use workload::WorkloadKind;

@@ -1,15 +1,17 @@
 //! Kinds of custom resources, and fields in them.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// A kind of custom resource.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
-    /// The API group.
+    /// The API group; empty for the kinds of Kubernetes' core.
     pub group: String,
     /// The versions that this project can read, the preferred one first.
     pub versions: Vec<String>,
@@ -28,10 +30,21 @@ impl Resource {
     /// Whether an object of this `apiVersion` and `kind` is one of these.
     #[must_use]
     pub fn covers(&self, api_version: &str, kind: &str) -> bool {
-        kind == self.kind
-            && api_version.split_once('/').is_some_and(|(group, version)| {
-                group == self.group && self.versions.iter().any(|known| known == version)
-            })
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        kind == self.kind && group == self.group && self.versions.iter().any(|known| known == version)
+    }
+
+    /// Whether an owner reference with this `apiVersion` and `kind` may mean one of these, in whichever version. Rook's operator
+    /// for MinIO wrote the version alone, so a missing group says nothing.
+    #[must_use]
+    pub fn is_referred_to(&self, api_version: &str, kind: &str) -> bool {
+        kind == self.kind && api_version.split_once('/').is_none_or(|(group, _)| group == self.group)
+    }
+
+    /// The name by which the API server knows the resource, such as `cephclusters.ceph.rook.io`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 }
 
@@ -66,5 +79,23 @@ impl TryFrom<String> for FieldPath {
             ));
         }
         Ok(Self(path))
+    }
+}
+
+impl JsonSchema for FieldPath {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "FieldPath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^spec(\\.[^.]+)+$",
+            "description": "Where a field lies in an object: names joined by dots, from spec on.",
+        })
     }
 }

@@ -1,17 +1,19 @@
-//! A storage system: its cluster resource, its network keys and its roles.
+//! A storage system: the resources that stand for its clusters, its network keys and its roles.
 
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::labels::{LabelRule, Labels, RuleIndex};
+use super::labels::{LabelRule, Labels, Matched, RuleIndex};
 use super::resource::{FieldPath, Resource};
-use super::role::{Role, Treatment};
+use super::role::{Role, RoleEntry, Treatment};
+use super::workload::WorkloadKind;
 use crate::network::NetworkKey;
 
 /// The name of a storage system, such as `ceph`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SystemName(Arc<str>);
 
@@ -21,10 +23,12 @@ pub struct SystemName(Arc<str>);
 pub struct System {
     /// What the system is called.
     pub name: SystemName,
-    /// The custom resource that stands for one cluster.
-    pub cluster: Resource,
-    /// Where the network spec lies in it.
-    pub network: FieldPath,
+    /// The kinds of custom resources that stand for one cluster.
+    pub clusters: Vec<ClusterKind>,
+    /// The workloads that lead from a pod to its cluster's resource; empty where owners say nothing about that.
+    pub owners: Vec<WorkloadKind>,
+    /// The key whose network clients in other namespaces may be given.
+    pub client: Option<NetworkKey>,
     /// The network keys, in the order in which networks are attached.
     pub keys: Vec<KeyDescription>,
     /// Signs that a pod belongs to the system even where its role is not known.
@@ -34,16 +38,43 @@ pub struct System {
     index: RuleIndex,
 }
 
+/// A kind of custom resource that stands for one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ClusterKind {
+    /// The custom resource.
+    pub resource: Resource,
+    /// Where the network spec lies in it: provider and selectors, as Rook has them. Left out: it has none, and networks are
+    /// declared by a StorageNetwork.
+    pub network: Option<FieldPath>,
+    /// Fields in the network spec that mean the host network by being there, where no provider is given.
+    #[serde(default)]
+    pub host_fields: Vec<String>,
+    /// The pod's label whose value is the name of the cluster.
+    pub named_by: Option<String>,
+}
+
 /// One network key of a system.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDescription {
     /// The key.
     pub name: NetworkKey,
     /// What travels there, for people.
     pub about: String,
-    /// The key whose network stands in where a cluster does not declare this one.
+    /// The key whose network stands in where a cluster does not declare this one. Two keys may stand in for each other.
     pub fallback: Option<NetworkKey>,
+}
+
+/// The role of a pod, and how it was told.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundRole<'s, 'c> {
+    /// The role.
+    pub role: &'s Role,
+    /// The rule that matched.
+    pub by: &'s LabelRule,
+    /// The cluster that the rule found in a label.
+    pub cluster: Option<&'c str>,
 }
 
 impl SystemName {
@@ -61,9 +92,26 @@ impl fmt::Display for SystemName {
 }
 
 impl System {
-    /// The role of a pod with these labels, and the rule by which it was recognised.
-    pub fn role_of(&self, labels: &impl Labels) -> Option<(&Role, &LabelRule)> {
-        self.index.find(labels).map(|(role, rule)| (&self.roles[role], rule))
+    /// The role of a pod with these labels. `clusters` are the names of the system's clusters in its namespace, and `is_owned_by`
+    /// says whether the pod's own owner is of one of some kinds; it is only asked where a role depends on that.
+    pub fn role_of<'c>(
+        &self,
+        labels: &impl Labels,
+        clusters: &[&'c str],
+        is_owned_by: impl Fn(&[String]) -> bool,
+    ) -> Option<FoundRole<'_, 'c>> {
+        let may_be = |role: usize| {
+            let kinds = &self.roles[role].owner_kinds;
+            kinds.is_empty() || is_owned_by(kinds)
+        };
+        let (role, by, Matched { cluster }) = self.index.find(labels, clusters, may_be)?;
+        Some(FoundRole { role: &self.roles[role], by, cluster })
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name.as_str() == name)
     }
 
     /// Whether a pod with these labels says that it is of this system.
@@ -73,9 +121,9 @@ impl System {
 
     /// The keys to look under for the network behind `key`: the key itself, then what it falls back to.
     pub fn keys_behind<'s>(&'s self, key: &'s NetworkKey) -> impl Iterator<Item = &'s NetworkKey> {
+        // Keys may stand in for each other, so the walk could go round and round.
         std::iter::successors(Some(key), |key| self.description(key).and_then(|known| known.fallback.as_ref()))
-            // A ring of fallbacks is refused when the catalogue is read; this only bounds the walk.
-            .take(self.keys.len())
+            .take(self.keys.len().max(1))
     }
 
     fn description(&self, key: &NetworkKey) -> Option<&KeyDescription> {
@@ -83,26 +131,32 @@ impl System {
     }
 
     fn check(&self) -> Result<(), String> {
-        for key in &self.keys {
-            if let Some(fallback) = &key.fallback
-                && self.description(fallback).is_none()
-            {
+        if self.clusters.is_empty() {
+            return Err("clusters: name at least one custom resource that stands for a cluster".to_owned());
+        }
+        let is_unknown = |key: &&NetworkKey| self.description(key).is_none();
+        for (position, key) in self.keys.iter().enumerate() {
+            if self.keys[..position].iter().any(|other| other.name == key.name) {
+                return Err(format!("key {}: the name is given twice", key.name));
+            }
+            if let Some(fallback) = key.fallback.as_ref().filter(is_unknown) {
                 return Err(format!("key {}: its fallback {fallback} is not among the keys", key.name));
             }
-            let ring = std::iter::successors(Some(&key.name), |key| {
-                self.description(key).and_then(|known| known.fallback.as_ref())
-            });
-            if ring.take(self.keys.len() + 1).count() > self.keys.len() {
-                return Err(format!("key {}: its fallbacks lead back to a key that came before", key.name));
-            }
+        }
+        if let Some(client) = self.client.as_ref().filter(is_unknown) {
+            return Err(format!("client: {client} is not among the keys"));
+        }
+        if self.marks.iter().any(|mark| mark.is_empty() || mark.names_cluster()) {
+            return Err("marks: every entry needs a label, and none may ask for {cluster}".to_owned());
         }
         for (position, role) in self.roles.iter().enumerate() {
             if self.roles[..position].iter().any(|other| other.name == role.name) {
                 return Err(format!("role {}: the name is given twice", role.name));
             }
-            if let Treatment::Networks(keys) = &role.treatment
-                && let Some(unknown) = keys.iter().find(|key| self.description(key).is_none())
-            {
+            let (Treatment::Networks(keys) | Treatment::NeverTouch { at_risk: keys, .. }) = &role.treatment else {
+                continue;
+            };
+            if let Some(unknown) = keys.iter().find(is_unknown) {
                 return Err(format!("role {}: its network {unknown} is not among the keys", role.name));
             }
         }
@@ -110,35 +164,39 @@ impl System {
     }
 }
 
-/// A system as it is written in the catalogue.
-#[derive(Deserialize)]
+/// A storage system: what its clusters are called, which roles its pods have, and which networks a role needs.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SystemEntry {
+pub(super) struct SystemEntry {
+    /// The name of the system, in metrics and explanations.
     system: SystemName,
-    cluster: ClusterEntry,
+    /// The kinds of custom resources that stand for one cluster.
+    clusters: Vec<ClusterKind>,
+    /// The kinds of workloads that lead from a pod to its cluster's resource by owner references. They are watched, metadata only,
+    /// in namespaces that have a cluster, to tell clusters apart and to check what pods claim. Left out: owners say nothing.
+    #[serde(default)]
+    owners: Vec<WorkloadKind>,
+    /// The key whose network clients in other namespaces may be given. Left out: none. Never the one for replication.
+    client: Option<NetworkKey>,
+    /// The network keys, in the order in which networks are attached.
     keys: Vec<KeyDescription>,
+    /// Labels that show that a pod belongs to the system, even if no role fits it; one entry is enough.
     #[serde(default)]
     marks: Vec<LabelRule>,
+    /// The roles; the first that matches a pod is its role.
+    #[schemars(with = "Vec<RoleEntry>")]
     roles: Vec<Role>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClusterEntry {
-    resource: Resource,
-    network: FieldPath,
 }
 
 impl TryFrom<SystemEntry> for System {
     type Error = String;
 
     fn try_from(entry: SystemEntry) -> Result<Self, String> {
-        let SystemEntry { system, cluster, keys, marks, roles } = entry;
+        let SystemEntry { system, clusters, owners, client, keys, marks, roles } = entry;
         let rules =
             roles.iter().enumerate().flat_map(|(number, role)| role.rules.iter().map(move |rule| (rule, number)));
         let index = RuleIndex::new(rules);
-        let ClusterEntry { resource, network } = cluster;
-        let system = Self { name: system, cluster: resource, network, keys, marks, roles, index };
+        let system = Self { name: system, clusters, owners, client, keys, marks, roles, index };
         system.check()?;
         Ok(system)
     }

@@ -63,8 +63,8 @@ pub async fn connect() -> Result<Client, kube::Error> {
 
 /// Watches every kind that the world's catalogue needs. Returns at once; the watches end with the runtime.
 pub fn start(client: &Client, world: World, published: Arc<Published>) -> Arc<Progress> {
-    let kinds = ObjectKind::all(world.catalogue());
-    let progress = Arc::new(Progress::new(kinds.iter().map(|kind| kind.resource().plural)));
+    let kinds = ObjectKind::always(world.current().catalogue());
+    let progress = Arc::new(Progress::new(kinds.iter().map(ToString::to_string)));
     let shared = Arc::new(Shared { world: Mutex::new(world), published, progress: Arc::clone(&progress) });
     for (index, kind) in kinds.into_iter().enumerate() {
         tokio::spawn(watch(client.clone(), kind, index, Arc::clone(&shared)));
@@ -173,7 +173,7 @@ impl Shared {
                 }
             }
             Event::Delete(object) => {
-                if let Ok(id) = ObjectName::of(&object.into_value()) {
+                if let Ok(id) = kind.name_of(&object.into_value()) {
                     self.change(|world| world.remove(kind, &id));
                 }
             }
@@ -184,7 +184,7 @@ impl Shared {
     fn read(&self, kind: &ObjectKind, progress: &KindProgress, object: Object) -> Option<(ObjectName, Entry)> {
         let read = {
             let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-            Entry::read(kind, &object.into_value(), world.catalogue())
+            Entry::read(kind, &object.into_value(), world.current().catalogue())
         };
         let problems = match &read {
             Ok((id, entry)) => entry.problems().into_iter().map(|problem| (id.to_string(), problem)).collect(),

@@ -23,6 +23,11 @@ impl<T> ByName<T> {
         self.namespaces.get(namespace).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// The namespaces that have a value.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.namespaces.keys().map(AsRef::as_ref)
+    }
+
     /// Returns whether a value was replaced.
     pub(super) fn insert(&mut self, namespace: &str, name: &str, value: T) -> bool {
         self.namespaces.entry(namespace.into()).or_default().insert(name.into(), value).is_some()

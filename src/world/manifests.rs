@@ -10,10 +10,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::entry::{Entry, ObjectKind};
+use super::entry::Entry;
+use super::kind::{ObjectError, ObjectKind};
 use super::settings::Settings;
 use super::snapshot::World;
-use crate::storage::Catalogue;
+use crate::storage::{Catalogue, Resource, WorkloadKind};
 
 /// What was found in the files.
 #[derive(Debug, Default)]
@@ -24,8 +25,12 @@ pub struct Report {
     pub clusters: usize,
     /// How many attachment definitions.
     pub attachments: usize,
+    /// How many StorageNetworks.
+    pub storage_networks: usize,
     /// How many resources that may overrule the host network of a role.
     pub overrides: usize,
+    /// How many namespaces, nodes and workloads.
+    pub others: usize,
     /// How many documents of other kinds.
     pub ignored: usize,
     /// What is wrong with objects that were read all the same, each a sentence with file and object.
@@ -57,8 +62,32 @@ pub enum ManifestError {
         /// Where.
         path: PathBuf,
         /// Why.
-        source: super::entry::ObjectError,
+        source: ObjectError,
     },
+}
+
+/// The kinds of objects that files may hold, each with its resource. Workloads are read in whatever namespace they are.
+struct FileKinds(Vec<(ObjectKind, Resource)>);
+
+impl FileKinds {
+    fn new(catalogue: &Catalogue) -> Self {
+        let workloads = WorkloadKind::ALL.map(|kind| ObjectKind::Workload(kind, String::new()));
+        let kinds = ObjectKind::always(catalogue).into_iter().chain([ObjectKind::Node]).chain(workloads);
+        Self(kinds.map(|kind| (kind.clone(), kind.resource())).collect())
+    }
+
+    fn kind_of(&self, object: &Value) -> Option<ObjectKind> {
+        let text = |field| object.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let (kind, _) = self.0.iter().find(|(_, resource)| resource.covers(api_version, kind))?;
+        Some(match kind {
+            ObjectKind::Workload(kind, _) => {
+                let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
+                ObjectKind::Workload(*kind, namespace.unwrap_or("default").to_owned())
+            }
+            kind => kind.clone(),
+        })
+    }
 }
 
 /// Reads files and folders into a world.
@@ -71,10 +100,9 @@ pub fn load(
     settings: Settings,
 ) -> Result<(World, Report), ManifestError> {
     let mut world = World::new(catalogue, settings);
-    let kinds = ObjectKind::all(world.catalogue());
-    let resources: Vec<_> = kinds.iter().map(ObjectKind::resource).collect();
+    let kinds = FileKinds::new(world.current().catalogue());
     // Files are the whole truth: what they do not have does not exist.
-    for kind in &kinds {
+    for (kind, _) in &kinds.0 {
         world.replace_all(kind, []);
     }
     let mut report = Report::default();
@@ -86,18 +114,15 @@ pub fn load(
         }
         report.files += 1;
         for object in read_documents(&path)? {
-            let text = |field| object.get(field).and_then(Value::as_str).unwrap_or_default();
-            let found = resources.iter().position(|resource| resource.covers(text("apiVersion"), text("kind")));
-            let Some(position) = found else {
+            let Some(kind) = kinds.kind_of(&object) else {
                 report.ignored += 1;
                 continue;
             };
-            let kind = &kinds[position];
-            let (id, entry) = Entry::read(kind, &object, world.catalogue())
+            let (id, entry) = Entry::read(&kind, &object, world.current().catalogue())
                 .map_err(|source| ManifestError::Object { path: path.clone(), source })?;
-            let label = format!("{}: {} {id}", path.display(), resources[position].kind);
+            let label = format!("{}: {} {id}", path.display(), kind.resource().kind);
             report.problems.extend(entry.problems().iter().map(|problem| format!("{label}: {problem}")));
-            if world.insert(kind, &id, entry) {
+            if world.insert(&kind, &id, entry) {
                 report.problems.push(format!("{label}: it is given twice; this one counts"));
                 continue;
             }
@@ -105,10 +130,22 @@ pub fn load(
                 ObjectKind::Cluster(..) => report.clusters += 1,
                 ObjectKind::Override(_) => report.overrides += 1,
                 ObjectKind::Attachment => report.attachments += 1,
+                ObjectKind::StorageNetwork => report.storage_networks += 1,
+                ObjectKind::Namespace | ObjectKind::Node | ObjectKind::Workload(..) => report.others += 1,
             }
         }
     }
     Ok((world, report))
+}
+
+/// Brings a workload into a world; an object of any other kind, or without a name, is none.
+pub fn add_workload(world: &mut World, object: &Value) {
+    let catalogue = world.current().catalogue();
+    let kind = FileKinds::new(catalogue).kind_of(object).filter(|kind| matches!(kind, ObjectKind::Workload(..)));
+    let Some(kind) = kind else { return };
+    if let Ok((id, entry)) = Entry::read(&kind, object, catalogue) {
+        world.insert(&kind, &id, entry);
+    }
 }
 
 /// Reads every object in a YAML or JSON file.
@@ -160,7 +197,10 @@ pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
 
 /// The files at and below `paths`, each folder's in alphabetical order, so that a report reads the same every time. In a
 /// folder only `.yaml`, `.yml` and `.json` count, and nothing whose name begins with a dot; a file that is named itself is read whatever it is called.
-fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ManifestError> {
+///
+/// # Errors
+/// The first file or folder that cannot be read.
+pub fn files_below(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ManifestError> {
     let mut files = Vec::new();
     for path in paths {
         let error = |source| ManifestError::Read { path: path.clone(), source };

@@ -5,16 +5,24 @@
 //! nothing here knows whether objects come from a watch or from disk.
 
 mod by_name;
+mod cluster;
 mod entry;
+mod kind;
 pub mod manifests;
 mod published;
 mod settings;
 mod snapshot;
+mod storage_network;
+mod workload;
 
-pub use entry::{Cluster, Entry, HostFields, MODE_ANNOTATION, ObjectError, ObjectKind, ObjectName};
+pub use cluster::{ALLOWED_NAMESPACES_ANNOTATION, AllowedNamespaces, Cluster, MODE_ANNOTATION};
+pub use entry::{ATTACH_ANNOTATION, Entry, HostFields};
+pub use kind::{Content, KindPosition, ObjectError, ObjectKind, ObjectName};
 pub use published::Published;
 pub use settings::{Concern, Mode, Outcome, OutcomeRule, Settings};
-pub use snapshot::{AttachmentState, Knowledge, Snapshot, World};
+pub use snapshot::{AttachmentState, HOSTNAME_LABEL, Knowledge, NodeLabels, Snapshot, World};
+pub use storage_network::{ClusterRef, Declared, NodeInterfaces, RoleRule, StorageNetwork, Target};
+pub use workload::{Lead, OwnerRef, Workload};
 
 /// What our own annotations on the objects of the world begin with. No others are ever read.
 pub const ANNOTATION_PREFIX: &str = "multihome.rook.io/";

@@ -13,6 +13,9 @@ pub struct Settings {
     /// Mirrors Rook's operator setting `ROOK_ENFORCE_HOST_NETWORK`: every cluster uses the host network, whatever its
     /// provider, but for roles whose own override says otherwise.
     pub enforce_host_network: bool,
+    /// CSI node plugins are attached too, and taken off the host network for that. When one of them restarts, every volume that
+    /// it mounted on its node hangs, mostly until the node is restarted: that is what the name says.
+    pub attach_csi_node_plugins_and_risk_hung_mounts: bool,
     /// Departures from the default outcomes; the last that names a concern counts.
     pub outcomes: Vec<OutcomeRule>,
 }
@@ -50,6 +53,10 @@ pub enum Concern {
     UnknownCluster,
     /// The namespace has several clusters of the pod's system.
     AmbiguousCluster,
+    /// Which cluster the pod belongs to depends on an owner that is not known (yet).
+    OwnerNotSeen,
+    /// The pod's owners do not lead to the cluster that its namespace or its labels claim.
+    OwnerMismatch,
     /// The cluster's network spec is invalid.
     InvalidSpec,
     /// An attachment definition that the pod would need does not exist.
@@ -60,10 +67,14 @@ pub enum Concern {
     UnreadableAnnotation,
     /// Two of the pod's networks would have the same interface name.
     InterfaceConflict,
+    /// The meta-plugin that would attach the networks cannot, or not without harm.
+    ProviderObstacle,
     /// The cluster uses the host network, and the pod was rendered for the pod network.
     RenderedForPodNetwork,
     /// The cluster uses the host network, and Kubernetes would refuse the pod there.
     UnfitForHost,
+    /// The pod, or its namespace, asks for the network of a cluster's clients, and may not have it.
+    ClientRefused,
 }
 
 /// The chosen outcome of one concern, written `reason=outcome`: a concern has the name of the reason it is about.
@@ -86,10 +97,13 @@ impl Settings {
 
 impl Concern {
     /// All concerns, in the order in which a decision meets them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownCluster,
         Self::UnknownRole,
         Self::AmbiguousCluster,
+        Self::OwnerNotSeen,
+        Self::OwnerMismatch,
+        Self::ClientRefused,
         Self::InvalidSpec,
         Self::RenderedForPodNetwork,
         Self::UnfitForHost,
@@ -97,6 +111,7 @@ impl Concern {
         Self::MissingAttachment,
         Self::MalformedAttachment,
         Self::InterfaceConflict,
+        Self::ProviderObstacle,
     ];
 
     /// The name, as in settings and metrics.
@@ -113,22 +128,31 @@ impl Concern {
             Self::InterfaceConflict => "interface-conflict",
             Self::RenderedForPodNetwork => "rendered-for-pod-network",
             Self::UnfitForHost => "unfit-for-host",
+            Self::OwnerNotSeen => "owner-not-seen",
+            Self::OwnerMismatch => "owner-mismatch",
+            Self::ClientRefused => "client-refused",
+            Self::ProviderObstacle => "provider-obstacle",
         }
     }
 
-    /// No default refuses a pod that Kubernetes would have run. A pod without a cluster is left in silence, because Rook
-    /// itself makes such pods before a cluster exists and while one is being deleted.
+    /// No default refuses a storage pod that Kubernetes would have run. A client that asks for a network by name is told no
+    /// rather than run without it. A pod without a cluster is left in silence, because Rook itself makes such pods before a
+    /// cluster exists and while one is being deleted.
     #[must_use]
     pub fn default_outcome(self) -> Outcome {
         match self {
             Self::UnknownCluster => Outcome::Leave,
+            Self::ClientRefused => Outcome::Deny,
             Self::UnknownRole
             | Self::AmbiguousCluster
+            | Self::OwnerNotSeen
+            | Self::OwnerMismatch
             | Self::InvalidSpec
             | Self::MissingAttachment
             | Self::MalformedAttachment
             | Self::UnreadableAnnotation
             | Self::InterfaceConflict
+            | Self::ProviderObstacle
             | Self::RenderedForPodNetwork
             | Self::UnfitForHost => Outcome::Warn,
         }
@@ -227,10 +251,11 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_counts_and_no_default_denies() {
+    fn the_last_word_counts_and_no_default_denies_a_storage_pod() {
         let mut settings = Settings::default();
         for concern in Concern::ALL {
-            assert_ne!(settings.outcome(concern), Outcome::Deny, "{}", concern.name());
+            let denies = settings.outcome(concern) == Outcome::Deny;
+            assert_eq!(denies, concern == Concern::ClientRefused, "{}", concern.name());
         }
         settings.outcomes = vec!["invalid-spec=deny".parse().unwrap(), "invalid-spec=leave".parse().unwrap()];
         assert_eq!(settings.outcome(Concern::InvalidSpec), Outcome::Leave);

@@ -3,12 +3,16 @@
 //! A [`World`] is changed entry by entry and gives out snapshots that share what did not change, so that taking one costs
 //! three reference counts and an event costs a copy of the one index it concerns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::by_name::ByName;
-use super::entry::{Cluster, Entry, HostFields, ObjectKind, ObjectName};
+use super::cluster::Cluster;
+use super::entry::{Entry, HostFields};
+use super::kind::{KindPosition, ObjectKind, ObjectName};
 use super::settings::Settings;
+use super::storage_network::{StorageNetwork, Target};
+use super::workload::{Lead, OwnerRef, Workloads};
 use crate::network::attachment::AttachmentError;
 use crate::network::{AttachmentDefinition, AttachmentRef};
 use crate::storage::{Catalogue, Labels, OverrideSource, Resource, Role, System};
@@ -18,12 +22,24 @@ use crate::storage::{Catalogue, Labels, OverrideSource, Resource, Role, System};
 pub struct Snapshot {
     catalogue: Arc<Catalogue>,
     settings: Arc<Settings>,
-    /// One index a system, in the catalogue's order.
-    clusters: Vec<Arc<ByName<Arc<Cluster>>>>,
+    /// One index a kind of cluster, by system, in the catalogue's order.
+    clusters: Vec<Vec<Arc<ByName<Arc<Cluster>>>>>,
     overrides: HashMap<Resource, Arc<ByName<HostFields>>>,
     attachments: Arc<ByName<Result<AttachmentDefinition, AttachmentError>>>,
     attachments_known: Knowledge,
+    storage_networks: Arc<ByName<Arc<StorageNetwork>>>,
+    /// What namespaces ask for on behalf of their pods.
+    asked: Arc<BTreeMap<String, String>>,
+    /// The labels of nodes.
+    nodes: Arc<BTreeMap<String, NodeLabels>>,
+    workloads: Workloads,
 }
+
+/// The labels of one node.
+pub type NodeLabels = BTreeMap<String, String>;
+
+/// The label by which pods are bound to a node. Its value need not be the node's name.
+pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 
 /// How much is known about a kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,18 +82,126 @@ impl Snapshot {
         self.catalogue.systems()
     }
 
+    /// The catalogue that objects are read by.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
     /// The clusters of each system in a namespace, in the catalogue's order. Rook looks for a pod's cluster by namespace too
     /// (`List(CephCluster, InNamespace)`).
     pub fn clusters_in(&self, namespace: &str) -> impl Iterator<Item = (&System, Vec<&Cluster>)> {
-        self.systems()
-            .iter()
-            .zip(&self.clusters)
-            .map(move |(system, clusters)| (system, clusters.in_namespace(namespace).map(AsRef::as_ref).collect()))
+        self.systems().iter().zip(&self.clusters).map(move |(system, kinds)| {
+            let here = kinds.iter().flat_map(|index| index.in_namespace(namespace));
+            (system, here.map(AsRef::as_ref).collect())
+        })
+    }
+
+    /// The clusters of this namespace and name, of whatever system.
+    #[must_use]
+    pub fn clusters_named(&self, namespace: &str, name: &str) -> Vec<(&System, &Cluster)> {
+        let systems = self.systems().iter().zip(&self.clusters);
+        let named = systems.flat_map(|(system, kinds)| {
+            let named = kinds.iter().filter_map(|index| index.get(namespace, name));
+            named.map(move |cluster| (system, cluster.as_ref()))
+        });
+        named.collect()
     }
 
     /// Every cluster, in no particular order.
     pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
-        self.clusters.iter().flat_map(|index| index.values().map(AsRef::as_ref))
+        self.clusters.iter().flatten().flat_map(|index| index.values().map(AsRef::as_ref))
+    }
+
+    /// Every StorageNetwork, in no particular order.
+    pub fn storage_networks(&self) -> impl Iterator<Item = &StorageNetwork> {
+        self.storage_networks.values().map(AsRef::as_ref)
+    }
+
+    /// The StorageNetworks that are about `cluster`, the one that counts first: the oldest, so that nothing that is added later
+    /// changes what a running cluster has.
+    #[must_use]
+    pub fn storage_networks_of(&self, cluster: &Cluster) -> Vec<&StorageNetwork> {
+        self.by_age(&cluster.id.namespace, |network| network.is_about(cluster))
+    }
+
+    /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.
+    #[must_use]
+    pub fn storage_networks_for(&self, namespace: &str, labels: &impl Labels) -> Vec<&StorageNetwork> {
+        self.by_age(namespace, |network| matches!(&network.target, Some(Target::Pods(pods)) if pods.matches(labels)))
+    }
+
+    fn by_age(&self, namespace: &str, is_meant: impl Fn(&StorageNetwork) -> bool) -> Vec<&StorageNetwork> {
+        let here = self.storage_networks.in_namespace(namespace).map(AsRef::as_ref);
+        let mut meant: Vec<&StorageNetwork> = here.filter(|network| is_meant(network)).collect();
+        meant.sort_by_key(|network| network.age());
+        meant
+    }
+
+    /// What a namespace asks for on behalf of its pods.
+    #[must_use]
+    pub fn asked_by_namespace(&self, namespace: &str) -> Option<&str> {
+        self.asked.get(namespace).map(String::as_str)
+    }
+
+    /// The labels of a node.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&NodeLabels> {
+        self.nodes.get(name)
+    }
+
+    /// The labels of the node whose [`HOSTNAME_LABEL`] has this value, where there is exactly one.
+    #[must_use]
+    pub fn node_with_hostname(&self, hostname: &str) -> Option<&NodeLabels> {
+        let has_hostname = |labels: &&NodeLabels| labels.get(HOSTNAME_LABEL).is_some_and(|value| value == hostname);
+        // Mostly it is the name.
+        if let Some(named) = self.nodes.get(hostname).filter(has_hostname) {
+            return Some(named);
+        }
+        let mut found = self.nodes.values().filter(has_hostname);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// How many nodes are known.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// How many workloads are known.
+    #[must_use]
+    pub fn workload_count(&self) -> usize {
+        self.workloads.len()
+    }
+
+    /// Where the owners of a pod in `namespace` lead: to which of `clusters`, all of them of `system`.
+    #[must_use]
+    pub fn lead<'s>(
+        &self,
+        namespace: &str,
+        system: &System,
+        clusters: &[&'s Cluster],
+        owners: &[OwnerRef<'_>],
+    ) -> Lead<'s> {
+        self.workloads.lead(namespace, system, clusters, owners)
+    }
+
+    /// The kinds of objects that are needed because of what there is, besides those that always are: the workloads of systems
+    /// that go by owners, in the namespaces of their clusters, and nodes where networks depend on them.
+    #[must_use]
+    pub fn needed_kinds(&self) -> BTreeSet<ObjectKind> {
+        let mut needed = BTreeSet::new();
+        for (system, kinds) in self.systems().iter().zip(&self.clusters) {
+            let namespaces = kinds.iter().flat_map(|index| index.namespaces());
+            for namespace in namespaces {
+                needed.extend(system.owners.iter().map(|kind| ObjectKind::Workload(*kind, namespace.to_owned())));
+            }
+        }
+        let depends_on_nodes = |network: &StorageNetwork| matches!(&network.declared, Ok(declared) if !declared.node_interfaces.is_empty());
+        if self.storage_networks().any(depends_on_nodes) {
+            needed.insert(ObjectKind::Node);
+        }
+        needed
     }
 
     /// How many attachment definitions are known.
@@ -119,7 +243,8 @@ impl World {
     /// A world without objects.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, settings: Settings) -> Self {
-        let clusters = catalogue.systems().iter().map(|_| Arc::default()).collect();
+        let systems = catalogue.systems().iter();
+        let clusters = systems.map(|system| system.clusters.iter().map(|_| Arc::default()).collect()).collect();
         let current = Snapshot {
             catalogue,
             settings: Arc::new(settings),
@@ -127,14 +252,12 @@ impl World {
             overrides: HashMap::new(),
             attachments: Arc::default(),
             attachments_known: Knowledge::Incomplete,
+            storage_networks: Arc::default(),
+            asked: Arc::default(),
+            nodes: Arc::default(),
+            workloads: Workloads::default(),
         };
         Self { current }
-    }
-
-    /// The catalogue that objects are read by.
-    #[must_use]
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.current.catalogue
     }
 
     /// The world as it is now.
@@ -143,19 +266,57 @@ impl World {
         self.current.clone()
     }
 
+    /// The world as it is now, to be looked at.
+    #[must_use]
+    pub fn current(&self) -> &Snapshot {
+        &self.current
+    }
+
+    /// Whether this very entry is there already, so that nothing would change; said only of kinds that change all the time in
+    /// what does not matter here.
+    #[must_use]
+    pub fn has(&self, kind: &ObjectKind, id: &ObjectName, entry: &Entry) -> bool {
+        match (kind, entry) {
+            (ObjectKind::Workload(kind, _), Entry::Workload(workload)) => {
+                self.current.workloads.has(&id.namespace, *kind, &id.name, workload)
+            }
+            (ObjectKind::Node, Entry::Node(labels)) => self.current.nodes.get(&id.name) == Some(labels),
+            (ObjectKind::Namespace, Entry::Namespace(asked)) => self.current.asked.get(&id.name) == asked.as_ref(),
+            _ => false,
+        }
+    }
+
     /// Adds an entry, or replaces the one of that name; returns whether one was replaced.
     pub fn insert(&mut self, kind: &ObjectKind, id: &ObjectName, entry: Entry) -> bool {
         let (namespace, name) = (&id.namespace, &id.name);
+        let current = &mut self.current;
         match (kind, entry) {
-            (ObjectKind::Cluster(system, _), Entry::Cluster(cluster)) => {
-                Arc::make_mut(&mut self.current.clusters[*system]).insert(namespace, name, Arc::new(cluster))
+            (ObjectKind::Cluster(KindPosition { system, kind }, _), Entry::Cluster(cluster)) => {
+                Arc::make_mut(&mut current.clusters[*system][*kind]).insert(namespace, name, Arc::new(cluster))
             }
             (ObjectKind::Override(resource), Entry::Override(flags, _)) => {
-                let index = self.current.overrides.entry(resource.clone()).or_default();
+                let index = current.overrides.entry(resource.clone()).or_default();
                 Arc::make_mut(index).insert(namespace, name, flags)
             }
             (ObjectKind::Attachment, Entry::Attachment(definition)) => {
-                Arc::make_mut(&mut self.current.attachments).insert(namespace, name, definition)
+                Arc::make_mut(&mut current.attachments).insert(namespace, name, definition)
+            }
+            (ObjectKind::StorageNetwork, Entry::StorageNetwork(network)) => {
+                Arc::make_mut(&mut current.storage_networks).insert(namespace, name, Arc::new(network))
+            }
+            (ObjectKind::Namespace, Entry::Namespace(asked)) => {
+                let all = Arc::make_mut(&mut current.asked);
+                match asked {
+                    Some(asked) => all.insert(name.clone(), asked).is_some(),
+                    // Most namespaces ask for nothing, and are not kept.
+                    None => all.remove(name).is_some(),
+                }
+            }
+            (ObjectKind::Node, Entry::Node(labels)) => {
+                Arc::make_mut(&mut current.nodes).insert(name.clone(), labels).is_some()
+            }
+            (ObjectKind::Workload(kind, _), Entry::Workload(workload)) => {
+                current.workloads.insert(namespace, *kind, name, workload)
             }
             (kind, entry) => {
                 debug_assert!(false, "{entry:?} was read as something else than {kind:?}");
@@ -167,28 +328,38 @@ impl World {
     /// Removes the entry of that name, where there is one.
     pub fn remove(&mut self, kind: &ObjectKind, id: &ObjectName) {
         let (namespace, name) = (&id.namespace, &id.name);
+        let current = &mut self.current;
         match kind {
-            ObjectKind::Cluster(system, _) => {
-                Arc::make_mut(&mut self.current.clusters[*system]).remove(namespace, name);
+            ObjectKind::Cluster(KindPosition { system, kind }, _) => {
+                Arc::make_mut(&mut current.clusters[*system][*kind]).remove(namespace, name);
             }
             ObjectKind::Override(resource) => {
-                if let Some(index) = self.current.overrides.get_mut(resource) {
+                if let Some(index) = current.overrides.get_mut(resource) {
                     Arc::make_mut(index).remove(namespace, name);
                 }
             }
-            ObjectKind::Attachment => Arc::make_mut(&mut self.current.attachments).remove(namespace, name),
+            ObjectKind::Attachment => Arc::make_mut(&mut current.attachments).remove(namespace, name),
+            ObjectKind::StorageNetwork => Arc::make_mut(&mut current.storage_networks).remove(namespace, name),
+            ObjectKind::Namespace => _ = Arc::make_mut(&mut current.asked).remove(name),
+            ObjectKind::Node => _ = Arc::make_mut(&mut current.nodes).remove(name),
+            ObjectKind::Workload(kind, _) => current.workloads.remove(namespace, *kind, name),
         }
     }
 
     /// Replaces all entries of a kind by a complete list of them: what is not in it is gone.
     pub fn replace_all(&mut self, kind: &ObjectKind, entries: impl IntoIterator<Item = (ObjectName, Entry)>) {
+        let current = &mut self.current;
         match kind {
-            ObjectKind::Cluster(system, _) => self.current.clusters[*system] = Arc::default(),
-            ObjectKind::Override(resource) => _ = self.current.overrides.remove(resource),
+            ObjectKind::Cluster(KindPosition { system, kind }, _) => current.clusters[*system][*kind] = Arc::default(),
+            ObjectKind::Override(resource) => _ = current.overrides.remove(resource),
             ObjectKind::Attachment => {
-                self.current.attachments = Arc::default();
-                self.current.attachments_known = Knowledge::Complete;
+                current.attachments = Arc::default();
+                current.attachments_known = Knowledge::Complete;
             }
+            ObjectKind::StorageNetwork => current.storage_networks = Arc::default(),
+            ObjectKind::Namespace => current.asked = Arc::default(),
+            ObjectKind::Node => current.nodes = Arc::default(),
+            ObjectKind::Workload(kind, namespace) => current.workloads.remove_all(namespace, *kind),
         }
         for (id, entry) in entries {
             self.insert(kind, &id, entry);

@@ -24,9 +24,10 @@ pub const ALL: [&dyn MetaPlugin; 3] = [&Multus, &Knitter, &Genie];
 const POD_INTERFACE: &str = "eth0";
 
 /// How a cluster's networks are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provider {
     /// The pod network alone; Rook writes it as the empty text. Nothing is changed.
+    #[default]
     None,
     /// The host's network namespace.
     Host,
@@ -99,6 +100,15 @@ pub trait MetaPlugin: fmt::Debug + Sync {
 }
 
 impl dyn MetaPlugin {
+    /// The annotation that chooses another network in the place of the cluster's own, where it reads one.
+    #[must_use]
+    pub fn default_network_annotation(&self) -> Option<&'static str> {
+        match self.pod_network() {
+            PodNetwork::Beside { chosen_by } => chosen_by,
+            PodNetwork::Listed => None,
+        }
+    }
+
     /// Why `added` cannot be put on a pod in `namespace` whose list is `existing`, as a sentence; nothing where it can. The
     /// rules are the same for every meta-plugin:
     ///

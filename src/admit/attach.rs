@@ -1,0 +1,216 @@
+//! Attachments: what is declared for a pod, merged with what the pod already names.
+//!
+//! A pod with an attachment that cannot be made never starts, so everything that can be known is checked first, and part of the
+//! networks is no better than none.
+
+use super::decide::{Deciding, Part, Risk};
+use super::decision::{Attachments, Declared, Declarer, HostNetwork, Verdict, Wanted, WantedStep};
+use super::pin::Pin;
+use super::pod::PodView;
+use super::reason::{Reason, Remark};
+use crate::network::provider::{Names, multus};
+use crate::network::{MetaPlugin, NetworkKey, NetworkSelection};
+use crate::world::{AttachmentState, NodeLabels};
+
+/// A network that is to be attached, and who asks for it.
+type Asked<'s> = (Declarer<'s>, &'s NetworkSelection);
+
+impl<'s> Deciding<'s> {
+    /// The attachments that `parts` declare, merged with what the pod already names.
+    pub(super) fn attachments(
+        &mut self,
+        parts: &[Part<'s>],
+        plugin: &'static dyn MetaPlugin,
+        risk: Risk,
+        pod: &PodView<'_>,
+        namespace: &str,
+    ) -> Result<Verdict<'s>, Reason<'s>> {
+        let text = pod.annotation(plugin.annotation()).unwrap_or_default();
+        let existing = plugin.read(text, namespace);
+        let on_pod: Vec<&NetworkSelection> = existing.as_deref().unwrap_or_default().iter().collect();
+        let interfaces = plugin.interface_names(&on_pod);
+        let is_present = |selection: &NetworkSelection| {
+            let mut on_pod = on_pod.iter().zip(&interfaces);
+            on_pod.any(|(other, interface)| selection.is_met_by(other, Some(interface)))
+        };
+        let mut added: Vec<Asked<'s>> = Vec::new();
+        for part in parts {
+            let node = self.node_of(part, pod);
+            for key in &part.keys {
+                let declared = part.declared(key, node);
+                let step = match declared {
+                    None => WantedStep::NotDeclared,
+                    Some(Declared { selection, .. }) if self.is_wanted_already(selection) => WantedStep::SameAsEarlier,
+                    Some(Declared { selection, .. }) if is_present(selection) => WantedStep::Present,
+                    Some(Declared { selection, .. }) => {
+                        added.push((part.declarer, selection));
+                        WantedStep::Add
+                    }
+                };
+                self.wanted.push(Wanted { key, declared, step });
+            }
+        }
+        let default_network = parts.iter().find_map(|part| Some((part.declarer, part.default_network?)));
+        if default_network.is_none() && self.wanted.iter().all(|wanted| wanted.step == WantedStep::NotDeclared) {
+            return Err(Reason::NothingDeclared);
+        }
+        let host_network = match (pod.is_on_host_network(), risk) {
+            (false, _) => HostNetwork::NotUsed,
+            (true, Risk::Taken) => HostNetwork::Left,
+            (true, Risk::None) => return Err(Reason::OnHostNetwork),
+        };
+        let existing = existing.map_err(|error| Reason::UnreadableAnnotation(plugin, error))?;
+        let default_network = default_network.filter(|asked| self.replaces_default(*asked, plugin, pod));
+        if added.is_empty() && default_network.is_none() && host_network == HostNetwork::NotUsed {
+            return Err(Reason::Agrees);
+        }
+        if plugin.names() == Names::AttachmentDefinitions {
+            let all: Vec<Asked<'s>> = added.iter().copied().chain(default_network).collect();
+            self.check_definitions(&all)?;
+        }
+        let new: Vec<&'s NetworkSelection> = added.iter().map(|(_, selection)| *selection).collect();
+        check_plugin(plugin, &existing, &new, pod, namespace)?;
+        let mut annotations = Vec::new();
+        if !new.is_empty() {
+            let written = plugin.write(text, namespace, &new);
+            let written = written.map_err(|error| Reason::UnreadableAnnotation(plugin, error))?;
+            annotations.push((plugin.annotation(), written));
+        }
+        let default_network = default_network.map(|(_, selection)| selection);
+        if let (Some(selection), Some(annotation)) = (default_network, plugin.default_network_annotation()) {
+            annotations.push((annotation, multus::write_default_network(selection)));
+        }
+        if host_network == HostNetwork::Left {
+            self.remarks.push(Remark::RiskTaken);
+        }
+        Ok(Verdict::Attach(Attachments { annotations, default_network, host_network }))
+    }
+
+    /// The labels of the node that the pod is bound to, where the networks of `part` depend on it. Where it is bound to none, or
+    /// to one that is not known, that is remarked, and what is declared for all nodes counts.
+    fn node_of(&mut self, part: &Part<'s>, pod: &PodView<'_>) -> Option<&'s NodeLabels> {
+        let depends = part.node_interfaces.iter().flat_map(|nodes| nodes.selections.keys());
+        let mut wanted = part.keys.iter().flat_map(|key| part.keys_behind(key));
+        let depends: Vec<&NetworkKey> = depends.collect();
+        let Declarer::StorageNetwork(network) = part.declarer else { return None };
+        if !wanted.any(|key| depends.contains(&key)) {
+            return None;
+        }
+        let (found, name) = match Pin::of(pod) {
+            Pin::Name(name) => (self.snapshot.node(&name), name.into_owned()),
+            Pin::Hostname(name) => (self.snapshot.node_with_hostname(&name), name.into_owned()),
+            Pin::None | Pin::Unreadable => {
+                self.remarks.push(Remark::NotBoundToNode(network));
+                return None;
+            }
+        };
+        if found.is_none() {
+            self.remarks.push(Remark::UnknownNode(network, name));
+        }
+        found
+    }
+
+    fn is_wanted_already(&self, selection: &NetworkSelection) -> bool {
+        let mut earlier = self.wanted.iter().filter_map(|wanted| wanted.declared);
+        earlier.any(|earlier| selection.is_met_by(earlier.selection, earlier.selection.interface.as_deref()))
+    }
+
+    /// Whether a default network is to be written. What the pod chooses itself is kept, and remarked where it is another.
+    fn replaces_default(
+        &mut self,
+        (declarer, selection): Asked<'s>,
+        plugin: &'static dyn MetaPlugin,
+        pod: &PodView<'_>,
+    ) -> bool {
+        let Some(annotation) = plugin.default_network_annotation() else { return false };
+        let Some(own) = pod.annotation(annotation) else { return true };
+        let own = multus::read_default_network(own, multus::MULTUS_NAMESPACE);
+        let agrees = own.is_ok_and(|own| own.attachment == selection.attachment);
+        if let (false, Declarer::StorageNetwork(network)) = (agrees, declarer) {
+            self.remarks.push(Remark::OwnDefaultNetwork(network, selection));
+        }
+        false
+    }
+
+    /// A pod with an attachment that Multus cannot make never starts.
+    fn check_definitions(&self, asked: &[Asked<'s>]) -> Result<(), Reason<'s>> {
+        let mut missing = Vec::new();
+        let mut asked_by = None;
+        for (declarer, selection) in asked {
+            match self.snapshot.attachment(&selection.attachment) {
+                AttachmentState::Missing => {
+                    asked_by.get_or_insert(*declarer);
+                    missing.push(&selection.attachment);
+                }
+                AttachmentState::Malformed(error) => {
+                    return Err(Reason::MalformedAttachment(&selection.attachment, error));
+                }
+                // Where attachment definitions have not been listed yet, the cluster is taken at its word, as Rook does.
+                AttachmentState::Usable(_) | AttachmentState::Unknown => {}
+            }
+        }
+        match asked_by {
+            None => Ok(()),
+            Some(declarer) => Err(Reason::MissingAttachment(declarer, missing)),
+        }
+    }
+}
+
+impl<'s> Part<'s> {
+    /// What is declared for `key`: under the key itself or, where that says nothing, under what it falls back to; and under each
+    /// for the node first.
+    fn declared(&self, key: &'s NetworkKey, node: Option<&NodeLabels>) -> Option<Declared<'s>> {
+        self.keys_behind(key).find_map(|behind| {
+            let on_nodes = node.and_then(|labels| {
+                let mut here = self.node_interfaces.iter().filter(|nodes| nodes.selector.matches(labels));
+                here.find_map(|nodes| Some((&nodes.selector, nodes.selections.get_key_value(behind)?)))
+            });
+            if let Some((selector, (key, selection))) = on_nodes {
+                return Some(Declared { key, selection, on_nodes: Some(selector) });
+            }
+            let (key, selection) = self.spec.selections.get_key_value(behind)?;
+            Some(Declared { key, selection, on_nodes: None })
+        })
+    }
+
+    /// The keys to look under for the network behind `key`.
+    fn keys_behind(&self, key: &'s NetworkKey) -> impl Iterator<Item = &'s NetworkKey> + use<'s> {
+        let system = self.fallbacks;
+        std::iter::once(key).chain(system.into_iter().flat_map(move |system| system.keys_behind(key).skip(1)))
+    }
+}
+
+/// What the meta-plugin cannot do, or not without harm to what the pod has already. What is wrong in the pod's own list is not
+/// looked for: it is the pod's own.
+fn check_plugin<'s>(
+    plugin: &'static dyn MetaPlugin,
+    existing: &[NetworkSelection],
+    added: &[&'s NetworkSelection],
+    pod: &PodView<'_>,
+    namespace: &str,
+) -> Result<(), Reason<'s>> {
+    if let Some(rival) = plugin.rivals().iter().find(|rival| pod.annotation(rival).is_some() && !added.is_empty()) {
+        return Err(Reason::ProviderObstacle(format!(
+            "its annotation {rival} and the list of {} in {} cannot stand beside each other; remove one of them",
+            plugin.title(),
+            plugin.annotation()
+        )));
+    }
+    if let Some(obstacle) = plugin.obstacle(existing, added, namespace) {
+        return Err(Reason::ProviderObstacle(obstacle));
+    }
+    let all: Vec<&NetworkSelection> = existing.iter().chain(added.iter().copied()).collect();
+    let names = plugin.interface_names(&all);
+    for (index, selection) in added.iter().enumerate() {
+        let own = existing.len() + index;
+        // A second interface of one name makes Multus take the whole pod down again.
+        if let Some(other) = (0..all.len()).find(|other| *other != own && names[*other] == names[own]) {
+            return Err(Reason::InterfaceConflict {
+                interface: names[own].clone(),
+                added: &selection.attachment,
+                other: all[other].attachment.clone(),
+            });
+        }
+    }
+    Ok(())
+}

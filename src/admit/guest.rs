@@ -1,0 +1,157 @@
+//! Pods of no cluster that get networks all the same: clients that ask for one by name, and pods that a StorageNetwork selects
+//! by labels.
+//!
+//! A client asks by an annotation of its own, or of its namespace, and gets the one network that the system has for clients,
+//! never another, where the cluster's owner allows its namespace. It must learn nothing of clusters that do not.
+
+use super::decide::{Deciding, Part, Risk};
+use super::decision::{
+    CLIENT_ROLE, CUSTOM_SYSTEM, Declarer, EffectiveProvider, MEMBER_ROLE, ProviderSource, Recognised, Verdict,
+};
+use super::host::host_network;
+use super::pod::PodView;
+use super::reason::{Reason, Refusal, Remark};
+use crate::network::Provider;
+use crate::storage::System;
+use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, StorageNetwork};
+
+/// One declaration for a guest, with the provider it asks for.
+struct Offer<'s> {
+    part: Part<'s>,
+    provider: EffectiveProvider<'s>,
+}
+
+impl<'s> Deciding<'s> {
+    /// What a pod gets that belongs to no cluster; `otherwise` is why, where it gets nothing here either.
+    pub(super) fn guest(
+        &mut self,
+        pod: &PodView<'_>,
+        namespace: &str,
+        otherwise: Reason<'s>,
+    ) -> Result<Verdict<'s>, Reason<'s>> {
+        let snapshot = self.snapshot;
+        let asked = match pod.annotation(ATTACH_ANNOTATION) {
+            Some(asked) => Some((asked.trim(), "annotation")),
+            None => snapshot.asked_by_namespace(namespace).map(|asked| (asked, "annotation of the namespace")),
+        };
+        let asked = asked.filter(|(asked, _)| !asked.is_empty());
+        let selecting = snapshot.storage_networks_for(namespace, pod);
+        if asked.is_none() && selecting.is_empty() {
+            return Err(otherwise);
+        }
+        // What it may have looked like before does not matter any more.
+        (self.recognised, self.cluster) = (None, None);
+        let mut offers: Vec<Offer<'s>> = Vec::new();
+        let mut is_off = false;
+        if let Some((asked, by)) = asked {
+            match self.client(asked, by, namespace)? {
+                Some(offer) => offers.push(offer),
+                None => is_off = true,
+            }
+        }
+        for network in selecting {
+            let mode = self.mode_of(None, Some(network));
+            if mode.mode == Mode::Off {
+                is_off = true;
+                continue;
+            }
+            // The mildest of the modes counts: more may not be done to a pod than any of them asks for.
+            if offers.is_empty() || mode.mode > self.mode.mode {
+                self.mode = mode;
+            }
+            self.storage_networks.push(network);
+            offers.push(self.selected(network, pod)?);
+        }
+        let Some(first) = offers.first() else {
+            return Err(if is_off { Reason::ModeOff } else { otherwise });
+        };
+        let (provider, followed) = (first.provider.clone(), first.part.declarer);
+        let mut parts = Vec::new();
+        for offer in offers {
+            match offer.part.declarer {
+                Declarer::StorageNetwork(ignored) if offer.provider.provider != provider.provider => {
+                    self.remarks.push(Remark::OtherProvider { followed, ignored });
+                }
+                Declarer::StorageNetwork(_) | Declarer::Cluster(_) => parts.push(offer.part),
+            }
+        }
+        self.provider = Some(provider.clone());
+        match provider.provider {
+            Provider::None => Err(Reason::ProviderNone),
+            Provider::Host => host_network(followed, None, &provider, pod),
+            Provider::Attach(plugin) => self.attachments(&parts, plugin, Risk::None, pod, namespace),
+        }
+    }
+
+    /// The network of the clients of the cluster that is asked for, or nothing where the cluster's mode is off.
+    fn client(&mut self, asked: &str, by: &str, namespace: &str) -> Result<Option<Offer<'s>>, Reason<'s>> {
+        let refuse = |refusal| Reason::ClientRefused { asked: asked.to_owned(), refusal };
+        let id = asked.split_once('/').map(|(namespace, name)| (namespace.trim(), name.trim()));
+        let id = id.filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'));
+        let Some((of, name)) = id else { return Err(refuse(Refusal::Malformed)) };
+        let allows = |(_, cluster): &(&System, &Cluster)| {
+            let network = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
+            let by_network = network.map_or(&AllowedNamespaces::Own, |declared| &declared.allowed);
+            cluster.id.namespace == namespace || cluster.allowed.contains(namespace) || by_network.contains(namespace)
+        };
+        let mut found: Vec<(&'s System, &'s Cluster)> = self.snapshot.clusters_named(of, name);
+        found.retain(allows);
+        let (system, cluster) = match found[..] {
+            [one] => one,
+            [] => return Err(refuse(Refusal::NotAllowed { namespace: namespace.to_owned() })),
+            _ => return Err(refuse(Refusal::Ambiguous(found.iter().map(|(_, cluster)| *cluster).collect()))),
+        };
+        let key = system.client.as_ref().ok_or_else(|| refuse(Refusal::NoClientNetwork(system)))?;
+        let network = self.counting(cluster);
+        self.cluster = Some(cluster);
+        self.found_by = format!("the {by} {ATTACH_ANNOTATION} names it");
+        self.mode = self.mode_of(Some(cluster), network);
+        let (system_name, role) = (system.name.as_str(), CLIENT_ROLE);
+        let by = format!("{ATTACH_ANNOTATION}: {asked}");
+        self.recognised = Some(Recognised { system: system_name, role, known: None, by });
+        if self.mode.mode == Mode::Off {
+            return Ok(None);
+        }
+        self.storage_networks.extend(network);
+        let part = Part::of(system, cluster, network)?;
+        // No other key stands in here: what a cluster replicates over is never for its clients. And a default network is for the
+        // cluster's own pods.
+        let part = Part { keys: vec![key], fallbacks: None, default_network: None, ..part };
+        let provider = match part.spec.provider {
+            // Clients are never put on the host network.
+            Provider::Host => Provider::None,
+            provider => provider,
+        };
+        let source = ProviderSource::Declarer(part.declarer);
+        Ok(Some(Offer { part, provider: EffectiveProvider { provider, source } }))
+    }
+
+    /// What a StorageNetwork declares for a pod that it selects.
+    fn selected(&mut self, network: &'s StorageNetwork, pod: &PodView<'_>) -> Result<Offer<'s>, Reason<'s>> {
+        let declarer = Declarer::StorageNetwork(network);
+        let declared = network.declared.as_ref().map_err(|problems| Reason::InvalidSpec(declarer, problems))?;
+        let mut rules = declared.roles.iter();
+        let rule = rules.find(|rule| rule.selector.as_ref().is_some_and(|selector| selector.matches(pod)));
+        let keys = match rule.map(|rule| &rule.networks) {
+            Some(Some(keys)) => keys.iter().collect(),
+            Some(None) | None => declared.keys().collect(),
+        };
+        if self.recognised.is_none() {
+            let (role, by) = match rule {
+                Some(rule) => (rule.name.as_str(), rule.selector.as_ref().map(ToString::to_string)),
+                None => (MEMBER_ROLE, None),
+            };
+            let by = by.unwrap_or_else(|| format!("the podSelector of {network}"));
+            self.recognised = Some(Recognised { system: CUSTOM_SYSTEM, role, known: None, by });
+        }
+        let own = rule.and_then(|rule| rule.provider);
+        let provider = match own {
+            Some(provider) => EffectiveProvider { provider, source: ProviderSource::Role(network) },
+            None => EffectiveProvider { provider: declared.spec.provider, source: ProviderSource::Declarer(declarer) },
+        };
+        let (spec, node_interfaces) = (&declared.spec, declared.node_interfaces.as_slice());
+        let default_network = declared.default_network.as_ref();
+        let part = Part { declarer, fallbacks: None, keys, spec, node_interfaces, default_network };
+        Ok(Offer { part, provider })
+    }
+}

@@ -1,0 +1,400 @@
+//! StorageNetworks: networks that are declared beside a cluster, or for pods of no operator at all.
+//!
+//! What users write (the room `api`) becomes what decisions read here, once, when it arrives, and everything that is wrong is
+//! said at once. A StorageNetwork with a problem is never half used, and never passed over either: the pods it is about are
+//! left alone until it is mended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::Value;
+
+use super::cluster::{AllowedNamespaces, Cluster};
+use super::kind::ObjectName;
+use super::settings::Mode;
+use crate::api;
+use crate::network::provider::{Genie, Knitter, multus};
+use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider, SpecProblem, shorten};
+use crate::storage::{Catalogue, Operator, Requirement, RoleName, Selector, System, Treatment};
+
+/// One StorageNetwork.
+#[derive(Debug)]
+pub struct StorageNetwork {
+    /// Namespace and name.
+    pub id: ObjectName,
+    /// When it was created, as Kubernetes writes it; empty where it comes from a file. Of two, the older one counts.
+    pub created: Box<str>,
+    /// The generation of its spec, which its status refers to.
+    pub generation: i64,
+    /// Which pods it is about; none where that cannot be told.
+    pub target: Option<Target>,
+    /// The mode that it chooses.
+    pub mode: Option<Mode>,
+    /// What it declares, or everything that is wrong with it.
+    pub declared: Result<Declared, Vec<SpecProblem>>,
+}
+
+/// Which pods a StorageNetwork is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Those of a cluster in its namespace.
+    Cluster(ClusterRef),
+    /// Those in its namespace that this selects, whoever made them.
+    Pods(Selector),
+}
+
+/// A cluster, by its resource. It is in the namespace of what refers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterRef {
+    /// The API group.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+}
+
+/// What a StorageNetwork declares, and found to be valid.
+#[derive(Debug)]
+pub struct Declared {
+    /// Provider and networks.
+    pub spec: NetworkSpec,
+    /// What it says about single roles.
+    pub roles: Vec<RoleRule>,
+    /// Where nodes have networks of their own; the first entry that fits a node counts.
+    pub node_interfaces: Vec<NodeInterfaces>,
+    /// What replaces the pod's default network.
+    pub default_network: Option<NetworkSelection>,
+    /// Whose pods may ask for the network of the cluster's clients.
+    pub allowed: AllowedNamespaces,
+}
+
+/// What a StorageNetwork says about one role.
+#[derive(Debug)]
+pub struct RoleRule {
+    /// The role: one of the system's, or one that the user invents.
+    pub name: RoleName,
+    /// The pods that have it, besides those that the system's own table recognises.
+    pub selector: Option<Selector>,
+    /// The keys whose networks it gets, in this order; none where it gets what it would without this rule.
+    pub networks: Option<Vec<NetworkKey>>,
+    /// How its networks are attached, where that is not as for the others.
+    pub provider: Option<Provider>,
+}
+
+/// Networks of some nodes.
+#[derive(Debug)]
+pub struct NodeInterfaces {
+    /// Which nodes.
+    pub selector: Selector,
+    /// What stands there in the place of the networks for all.
+    pub selections: BTreeMap<NetworkKey, NetworkSelection>,
+}
+
+impl StorageNetwork {
+    /// Whether it is about `cluster`.
+    #[must_use]
+    pub fn is_about(&self, cluster: &Cluster) -> bool {
+        match &self.target {
+            Some(Target::Cluster(meant)) => {
+                self.id.namespace == cluster.id.namespace
+                    && meant.name == cluster.id.name
+                    && meant.kind == cluster.kind
+                    && meant.group == cluster.group
+            }
+            Some(Target::Pods(_)) | None => false,
+        }
+    }
+
+    /// Older ones first; where that is not known, by name.
+    #[must_use]
+    pub fn age(&self) -> (&str, &str) {
+        (&self.created, &self.id.name)
+    }
+}
+
+impl StorageNetwork {
+    pub(super) fn read(id: &ObjectName, object: &Value, catalogue: &Catalogue) -> Self {
+        let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let created = text("/metadata/creationTimestamp").into();
+        let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+        let id = id.clone();
+        match api::StorageNetwork::read(object) {
+            Ok(written) => {
+                let mut reader = Reader { namespace: &id.namespace, catalogue, problems: Vec::new() };
+                let (target, declared) = reader.spec(&written.spec);
+                let declared = if reader.problems.is_empty() { Ok(declared) } else { Err(reader.problems) };
+                Self { created, generation, target, mode: written.spec.mode.map(mode), declared, id }
+            }
+            Err(error) => {
+                let problem = SpecProblem { field: error.field, fault: error.fault, mend: api::READ_MEND.to_owned() };
+                let target = target_at_least(object);
+                Self { created, generation, target, mode: None, declared: Err(vec![problem]), id }
+            }
+        }
+    }
+}
+
+/// What a spec that cannot be read is about: the pods of a cluster with a broken StorageNetwork are left alone, and not
+/// attached to what the cluster itself declares.
+fn target_at_least(object: &Value) -> Option<Target> {
+    let cluster = object.pointer("/spec/clusterRef")?;
+    let text = |field| cluster.get(field).and_then(Value::as_str).map(str::to_owned);
+    Some(Target::Cluster(ClusterRef { group: text("group")?, kind: text("kind")?, name: text("name")? }))
+}
+
+/// Reads one spec, and collects what is wrong with it.
+struct Reader<'r> {
+    namespace: &'r str,
+    catalogue: &'r Catalogue,
+    problems: Vec<SpecProblem>,
+}
+
+impl<'r> Reader<'r> {
+    fn spec(&mut self, spec: &api::StorageNetworkSpec) -> (Option<Target>, Declared) {
+        let (target, system) = self.target(spec);
+        let selections = self.selections("spec.interfaces", &spec.interfaces);
+        let node_interfaces: Vec<NodeInterfaces> = (spec.node_interfaces.iter().enumerate())
+            .filter_map(|(index, written)| {
+                let field = format!("spec.nodeInterfaces[{index}]");
+                let selections = self.selections(&format!("{field}.interfaces"), &written.interfaces);
+                let selector = self.selector(&format!("{field}.nodeSelector"), &written.node_selector)?;
+                Some(NodeInterfaces { selector, selections })
+            })
+            .collect();
+        let roles: Vec<RoleRule> =
+            spec.roles.iter().enumerate().map(|(index, role)| self.role(index, role, spec, system)).collect();
+        self.keys_without_use(spec, system, &roles);
+        let default_network = self.default_network(spec);
+        let provider = provider(spec.provider);
+        if matches!(provider, Provider::Attach(_))
+            && selections.is_empty()
+            && node_interfaces.is_empty()
+            && default_network.is_none()
+        {
+            let fault = format!("provider {} needs a network to attach", provider.name());
+            self.problem("spec.interfaces", fault, "name an attachment definition for a key, or set provider to none");
+        }
+        let allowed = AllowedNamespaces::of(spec.allowed_namespaces.iter().map(String::as_str));
+        let spec = NetworkSpec { provider, selections };
+        (target, Declared { spec, roles, node_interfaces, default_network, allowed })
+    }
+
+    /// Which pods are meant, and by which system's rules, where it is a cluster of one.
+    fn target(&mut self, spec: &api::StorageNetworkSpec) -> (Option<Target>, Option<&'r System>) {
+        match (&spec.cluster_ref, &spec.pod_selector) {
+            (Some(cluster), None) => {
+                if spec.system.is_some() {
+                    let fault = "it goes with podSelector; the kind of the cluster says which system it is".to_owned();
+                    self.problem("spec.system", fault, "remove it");
+                }
+                let api::ClusterRef { group, kind, name } = cluster.clone();
+                let system = self.catalogue.system_of(&group, &kind);
+                if system.is_none() {
+                    let fault = format!("no storage system has clusters of the kind {kind} of {group}");
+                    let mend = "mend group and kind, describe the system in a file for --catalogue, or select the pods by podSelector instead";
+                    self.problem("spec.clusterRef", fault, mend);
+                }
+                (Some(Target::Cluster(ClusterRef { group, kind, name })), system)
+            }
+            // A selector that cannot be read must not be taken for one that selects everything.
+            (None, Some(selector)) => (self.selector("spec.podSelector", selector).map(Target::Pods), None),
+            (Some(_), Some(_)) => {
+                let fault = "clusterRef and podSelector are both there, and each says which pods are meant".to_owned();
+                self.problem("spec", fault, "keep one of the two");
+                (None, None)
+            }
+            (None, None) => {
+                let fault = "nothing says which pods are meant".to_owned();
+                self.problem("spec", fault, "add clusterRef, or podSelector ({} for every pod of the namespace)");
+                (None, None)
+            }
+        }
+    }
+
+    fn selections(
+        &mut self,
+        field: &str,
+        written: &BTreeMap<String, String>,
+    ) -> BTreeMap<NetworkKey, NetworkSelection> {
+        let mut selections: BTreeMap<NetworkKey, NetworkSelection> = BTreeMap::new();
+        for (key, text) in written {
+            let field = format!("{field}.{key}");
+            let Some(selection) = self.selection(&field, text) else { continue };
+            let taken = selections.iter().find(|(_, other)| {
+                other.interface.is_some()
+                    && other.interface == selection.interface
+                    && other.attachment != selection.attachment
+            });
+            if let (Some((other, _)), Some(interface)) = (taken, &selection.interface) {
+                let fault = format!("it asks for the interface \"{interface}\", and so does \"{other}\"");
+                self.problem(&field, fault, "give each network an interface name of its own, or none");
+            }
+            selections.insert(key.as_str().into(), selection);
+        }
+        selections
+    }
+
+    fn selection(&mut self, field: &str, text: &str) -> Option<NetworkSelection> {
+        let fault = match NetworkSelection::from_selector(text, self.namespace) {
+            Ok(Some(selection)) => return Some(selection),
+            Ok(None) => "the selector is empty".to_owned(),
+            Err(error) => format!("the selector {:?} is invalid: {error}", shorten(text)),
+        };
+        let mend = format!(
+            "write [namespace/]name[@interface], such as {}/my-network, or the JSON of one selection",
+            self.namespace
+        );
+        self.problem(field, fault, &mend);
+        None
+    }
+
+    fn default_network(&mut self, spec: &api::StorageNetworkSpec) -> Option<NetworkSelection> {
+        let text = spec.default_network.as_deref()?;
+        let provider = provider(spec.provider);
+        let is_obeyed = match provider {
+            Provider::Attach(plugin) => plugin.default_network_annotation().is_some(),
+            Provider::None | Provider::Host => false,
+        };
+        if !is_obeyed {
+            let fault = format!("provider {} cannot replace the default network", provider.name());
+            self.problem("spec.defaultNetwork", fault, "use provider multus, or remove it");
+        }
+        let selection = self.selection("spec.defaultNetwork", text)?;
+        if let Some(why) = multus::unsupported_as_default(&selection) {
+            self.problem("spec.defaultNetwork", why, "say no more than which network it is");
+        }
+        Some(selection)
+    }
+
+    fn role(
+        &mut self,
+        index: usize,
+        role: &api::RoleNetworks,
+        spec: &api::StorageNetworkSpec,
+        system: Option<&System>,
+    ) -> RoleRule {
+        let field = format!("spec.roles[{index}]");
+        if spec.roles[..index].iter().any(|other| other.name == role.name) {
+            self.problem(
+                &format!("{field}.name"),
+                format!("the role {} is given twice", role.name),
+                "keep one of them",
+            );
+        }
+        let known = system.and_then(|system| system.role(&role.name));
+        if let Some(Treatment::NeverTouch { why, .. }) = known.map(|known| &known.treatment) {
+            let fault = format!("pods of the role {} are never touched: {why}", role.name);
+            self.problem(&field, fault, "remove the role");
+        }
+        if known.is_none() && role.pod_selector.is_none() && (system.is_some() || spec.cluster_ref.is_none()) {
+            let fault = match system {
+                Some(system) => format!("{} has no role {}", system.name, role.name),
+                None => format!("nothing says which pods have the role {}", role.name),
+            };
+            self.problem(&field, fault, "mend the name, or give the role a podSelector");
+        }
+        let is_declared = |key: &String| {
+            let on_nodes = || spec.node_interfaces.iter().any(|nodes| nodes.interfaces.contains_key(key));
+            let is_key = |system: &System| system.keys.iter().any(|known| known.name.as_str() == key);
+            spec.interfaces.contains_key(key) || on_nodes() || system.is_some_and(is_key)
+        };
+        let networks = role.interfaces.as_ref();
+        for unknown in networks.into_iter().flatten().filter(|key| !is_declared(key)) {
+            let fault = format!("nothing is declared for the key {unknown}");
+            let mend = format!("add spec.interfaces.{unknown}, or mend the key");
+            self.problem(&format!("{field}.interfaces"), fault, &mend);
+        }
+        if let Some(keys) = networks
+            && let Some(twice) = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key))
+        {
+            let fault = format!("the key {} is given twice", twice.1);
+            self.problem(&format!("{field}.interfaces"), fault, "keep one of them");
+        }
+        let selector = role.pod_selector.as_ref();
+        RoleRule {
+            name: RoleName::new(&role.name),
+            selector: selector.and_then(|selector| self.selector(&format!("{field}.podSelector"), selector)),
+            networks: networks.map(|keys| keys.iter().map(|key| key.as_str().into()).collect()),
+            provider: role.provider.map(provider),
+        }
+    }
+
+    /// A key that no role asks for is a slip of the pen: the network would never be attached, and nothing would say so.
+    fn keys_without_use(&mut self, spec: &api::StorageNetworkSpec, system: Option<&System>, roles: &[RoleRule]) {
+        let Some(system) = system else { return };
+        let on_nodes = spec.node_interfaces.iter().flat_map(|nodes| nodes.interfaces.keys());
+        let mut unused: Vec<&String> = spec.interfaces.keys().chain(on_nodes).collect();
+        unused.retain(|key| {
+            let is_key = system.keys.iter().any(|known| known.name.as_str() == *key);
+            let asked =
+                roles.iter().flat_map(|role| role.networks.iter().flatten()).any(|asked| asked.as_str() == *key);
+            !is_key && !asked
+        });
+        unused.sort();
+        unused.dedup();
+        for key in unused {
+            let known: Vec<&str> = system.keys.iter().map(|key| key.name.as_str()).collect();
+            let fault = format!("{} has no key {key}, and no role here asks for it", system.name);
+            let mend = format!("write one of {}, or name the key in the interfaces of a role", known.join(", "));
+            self.problem(&format!("spec.interfaces.{key}"), fault, &mend);
+        }
+    }
+
+    fn selector(&mut self, field: &str, written: &api::LabelSelector) -> Option<Selector> {
+        let expressions = written.match_expressions.iter().map(|expression| Requirement {
+            key: expression.key.clone(),
+            operator: match expression.operator {
+                api::LabelOperator::In => Operator::In,
+                api::LabelOperator::NotIn => Operator::NotIn,
+                api::LabelOperator::Exists => Operator::Exists,
+                api::LabelOperator::DoesNotExist => Operator::DoesNotExist,
+            },
+            values: expression.values.clone(),
+        });
+        let selector = Selector::new(written.match_labels.clone(), expressions);
+        selector.map_err(|fault| self.problem(field, fault, "mend the selector")).ok()
+    }
+
+    fn problem(&mut self, field: &str, fault: String, mend: &str) {
+        self.problems.push(SpecProblem { field: field.to_owned(), fault, mend: mend.to_owned() });
+    }
+}
+
+fn provider(written: api::Provider) -> Provider {
+    match written {
+        api::Provider::None => Provider::None,
+        api::Provider::Host => Provider::Host,
+        api::Provider::Multus => Provider::MULTUS,
+        api::Provider::Knitter => Provider::Attach(&Knitter),
+        api::Provider::Genie => Provider::Attach(&Genie),
+    }
+}
+
+fn mode(written: api::Mode) -> Mode {
+    match written {
+        api::Mode::Enforce => Mode::Enforce,
+        api::Mode::Audit => Mode::Audit,
+        api::Mode::Off => Mode::Off,
+    }
+}
+
+impl fmt::Display for StorageNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StorageNetwork {}", self.id)
+    }
+}
+
+impl Declared {
+    /// Every key for which a network is declared, in alphabetical order.
+    pub fn keys(&self) -> impl Iterator<Item = &NetworkKey> {
+        let on_nodes = self.node_interfaces.iter().flat_map(|nodes| nodes.selections.keys());
+        self.spec.selections.keys().chain(on_nodes).collect::<BTreeSet<_>>().into_iter()
+    }
+}
+
+impl fmt::Display for ClusterRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
