@@ -211,7 +211,7 @@ impl<'s> Deciding<'s> {
 
     /// The StorageNetwork that counts for a cluster, where there is one.
     pub(super) fn counting(&self, cluster: &Cluster) -> Option<&'s StorageNetwork> {
-        self.snapshot.storage_networks_of(cluster).first().copied()
+        self.snapshot.storage_network_of(cluster)
     }
 
     /// Notes to which of `clusters` a pod belongs, and the mode that goes with that. A pod that may be of several has the
