@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use rook_multihome::network::provider;
+use rook_multihome::network::{MetaPlugin, provider};
 use rook_multihome::world::{Entry, ObjectKind, Settings, Snapshot, World};
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn rest(pod: &Value) -> Value {
 
 /// A pod that may be bound to a node, and may have annotations of any of the meta-plugins.
 fn bound_pod() -> impl Strategy<Value = Value> {
-    let plugin = prop::sample::select(provider::ALL.map(|plugin| plugin.annotation()).to_vec());
+    let plugin = prop::sample::select(provider::ALL.map(MetaPlugin::annotation).to_vec());
     let own = option::of((plugin, annotation()));
     (pod(), option::of(prop::sample::select(vec!["node-1", "node-2"])), own).prop_map(|(mut pod, node, own)| {
         if let (Some(node), true) = (node, pod["spec"].is_object()) {
