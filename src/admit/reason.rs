@@ -49,8 +49,8 @@ pub enum Reason<'s> {
     },
     /// The pod's owners do not lead to the cluster that it claims to be of.
     OwnerMismatch {
-        /// The cluster that its namespace or its labels claim.
-        claimed: &'s Cluster,
+        /// The cluster that its namespace or its labels claim, in words.
+        claimed: String,
         /// The one that its owners lead to, where they lead to one.
         lead: Option<&'s Cluster>,
     },
