@@ -1,11 +1,19 @@
-//! Attachment definitions (`NetworkAttachmentDefinition`, NAD for short), as far as a decision needs them: that one exists,
-//! and that Multus could load it.
+//! Attachment definitions (`NetworkAttachmentDefinition`, NAD for short): that one exists, that Multus could load it, and what
+//! network it makes of which addresses.
 //!
 //! The configuration is judged as Multus judges it, no more strictly: calling a definition unusable that works would keep
-//! pods off their network.
+//! pods off their network. What only fails later, in a plugin on the node, is data ([`PluginFault`], [`IpamFault`]) and must
+//! never become an error here.
+//!
+//! There may be a thousand definitions in memory, so nothing of the JSON is kept.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+use super::fields::{self, Mistyped, Object, field};
+use super::ipam::{Capacity, Context, Effect, Ipam, IpamFault, NetworksUnknown, Source};
+use super::name::AttachmentRef;
+use super::plugin::{Plugin, PluginFault};
 
 /// The API group of attachment definitions.
 pub const GROUP: &str = "k8s.cni.cncf.io";
@@ -16,12 +24,35 @@ pub const KIND: &str = "NetworkAttachmentDefinition";
 /// The resource name.
 pub const PLURAL: &str = "network-attachment-definitions";
 
+/// The annotation of a definition whose attachments each need a device of a resource that the kubelet hands out (Network
+/// Plumbing Working Group specification 1.3; multus-cni `getKubernetesDelegate`).
+pub const RESOURCE_ANNOTATION: &str = "k8s.v1.cni.cncf.io/resourceName";
+
 /// One attachment definition that Multus can load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachmentDefinition {
-    /// Type of the plugin that makes the interface (`macvlan`, `host-device` ...), or none where the configuration lies in a
-    /// file on the node.
-    pub plugin: Option<Box<str>>,
+    /// The plugins that are called.
+    pub chain: Chain,
+    /// The name of the network, where the configuration gives one: else it is that of the definition. Definitions that share
+    /// it share host-local's account, and are one network to OVN-Kubernetes.
+    pub network: Option<Box<str>>,
+    /// Where addresses come from: of the first plugin that names another for them, else of the first of all.
+    pub ipam: Ipam,
+    /// The resource of which every attachment needs a device; see [`RESOURCE_ANNOTATION`].
+    pub resource: Option<Box<str>>,
+    /// What is wrong with the plugins as a whole.
+    pub faults: Box<[PluginFault]>,
+}
+
+/// The plugins of a definition, in the order in which they are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// They are configured in a file on the node, which nobody but the node can see.
+    OnNode,
+    /// One plugin.
+    Single(Box<Plugin>),
+    /// A list, whose first makes the interface.
+    List(Box<[Plugin]>),
 }
 
 /// Why Multus could not load an attachment definition.
@@ -52,55 +83,154 @@ impl AttachmentDefinition {
     /// # Errors
     /// Where Multus would fail to load the configuration (multus-cni `LoadDelegateNetConf`).
     pub fn read(object: &Value) -> Result<Self, AttachmentError> {
-        match object.pointer("/spec/config") {
-            None | Some(Value::Null) => Ok(Self { plugin: None }),
-            // An empty configuration sends Multus to a file on the node, which nobody but the node can see.
-            Some(Value::String(config)) if config.is_empty() => Ok(Self { plugin: None }),
-            Some(Value::String(config)) => Self::read_config(config),
-            Some(_) => Err(AttachmentError::NotAText),
+        let mut definition = match object.pointer("/spec/config") {
+            None | Some(Value::Null) => Self::on_node(),
+            // An empty configuration sends Multus to a file on the node.
+            Some(Value::String(config)) if config.is_empty() => Self::on_node(),
+            Some(Value::String(config)) => Self::read_config(config, definition_of(object).as_ref())?,
+            Some(_) => return Err(AttachmentError::NotAText),
+        };
+        let resource =
+            object.pointer("/metadata/annotations").and_then(|annotations| annotations.get(RESOURCE_ANNOTATION));
+        definition.resource = resource.and_then(Value::as_str).filter(|name| !name.is_empty()).map(Into::into);
+        Ok(definition)
+    }
+
+    /// The plugins, none where they are configured on the node.
+    #[must_use]
+    pub fn plugins(&self) -> &[Plugin] {
+        match &self.chain {
+            Chain::OnNode => &[],
+            Chain::Single(plugin) => std::slice::from_ref(plugin),
+            Chain::List(plugins) => plugins,
         }
     }
 
-    fn read_config(config: &str) -> Result<Self, AttachmentError> {
-        let config: Map<String, Value> = serde_json::from_str(config)
+    /// The plugin that makes the interface, unless it is configured on the node.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&Plugin> {
+        self.plugins().first()
+    }
+
+    /// The ranges that the addresses of the network's pods lie in; see [`Ipam::networks`].
+    ///
+    /// # Errors
+    /// Why that cannot be known.
+    pub fn networks(&self) -> Result<Vec<ipnet::IpNet>, NetworksUnknown<'_>> {
+        match self.chain {
+            Chain::OnNode => Err(NetworksUnknown::ReadFromNode),
+            Chain::Single(_) | Chain::List(_) => self.ipam.networks(),
+        }
+    }
+
+    /// How many pods can be attached at the same time; see [`Ipam::capacity`].
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        match self.chain {
+            Chain::OnNode => Capacity::Unknown,
+            Chain::Single(_) | Chain::List(_) => self.ipam.capacity(),
+        }
+    }
+
+    /// What is wrong with the plugins, all of them.
+    pub fn plugin_faults(&self) -> impl Iterator<Item = &PluginFault> {
+        self.faults.iter().chain(self.plugins().iter().flat_map(|plugin| &plugin.faults))
+    }
+
+    /// What is wrong with where addresses come from.
+    #[must_use]
+    pub fn ipam_faults(&self) -> &[IpamFault] {
+        &self.ipam.faults
+    }
+
+    /// The worst that comes of anything that is wrong; nothing where nothing is.
+    #[must_use]
+    pub fn worst_effect(&self) -> Option<Effect> {
+        self.plugin_faults().map(PluginFault::effect).chain(self.ipam_faults().iter().map(|fault| fault.effect)).min()
+    }
+
+    fn on_node() -> Self {
+        let ipam = Ipam::from(Source::Nobody);
+        Self { chain: Chain::OnNode, network: None, ipam, resource: None, faults: Box::default() }
+    }
+
+    fn read_config(config: &str, definition: Option<&AttachmentRef>) -> Result<Self, AttachmentError> {
+        let config: Object = serde_json::from_str(config)
             .map_err(|error| AttachmentError::NotJson(super::shorten(&error.to_string()).into_owned()))?;
         check_types(&config)?;
-        if let Some(plugin) = plugin_type(&config) {
-            return Ok(Self { plugin: Some(plugin) });
-        }
-        let plugins = field(&config, "plugins").and_then(Value::as_array).ok_or(AttachmentError::NoPlugin)?;
-        for plugin in plugins {
-            match plugin {
-                Value::Object(plugin) => check_types(plugin)?,
-                Value::Null => {}
-                _ => return Err(AttachmentError::FieldType { field: "plugins", expected: "a list of objects" }),
+        let version = fields::text(&config, "cniVersion")?;
+        let network = fields::filled(&config, "name")?;
+        let mut faults = PluginFault::of_network(version, network);
+        let (chain, objects) = if fields::filled(&config, "type")?.is_some() {
+            if field(&config, "plugins").is_some() {
+                faults.push(PluginFault::BothForms);
             }
-        }
-        let first = plugins.first().and_then(Value::as_object);
-        let plugin = first.and_then(plugin_type).ok_or(AttachmentError::NoPlugin)?;
-        Ok(Self { plugin: Some(plugin) })
+            (Chain::Single(Box::new(Plugin::read(&config))), vec![&config])
+        } else {
+            let objects = objects(&config, &mut faults)?;
+            (Chain::List(objects.iter().copied().map(Plugin::read).collect()), objects)
+        };
+        let source = |plugin: &&Object| {
+            let kind = fields::filled(plugin, "type").ok().flatten().unwrap_or_default();
+            Ipam::read(Context { plugin, kind, version, definition, chained: objects.len() })
+        };
+        let asks = objects.iter().find(|plugin| asks_for_addresses(plugin)).or(objects.first());
+        let ipam = asks.map_or_else(|| Ipam::from(Source::Nobody), source);
+        let network = network.map(Into::into);
+        Ok(Self { chain, network, ipam, resource: None, faults: faults.into() })
     }
+}
+
+/// The entries of a list of plugins. Those without a type are left out, and the first of them is a fault.
+fn objects<'c>(config: &'c Object, faults: &mut Vec<PluginFault>) -> Result<Vec<&'c Object>, AttachmentError> {
+    let entries = field(config, "plugins").and_then(Value::as_array).ok_or(AttachmentError::NoPlugin)?;
+    let mut objects = Vec::with_capacity(entries.len());
+    let mut no_type = None;
+    for (index, entry) in entries.iter().enumerate() {
+        match entry {
+            Value::Object(plugin) => {
+                check_types(plugin)?;
+                let has_type = fields::filled(plugin, "type")?.is_some();
+                match index {
+                    _ if has_type => objects.push(plugin),
+                    0 => return Err(AttachmentError::NoPlugin),
+                    _ => no_type = no_type.or(Some(PluginFault::NoType(index + 1))),
+                }
+            }
+            Value::Null if index == 0 => return Err(AttachmentError::NoPlugin),
+            Value::Null => no_type = no_type.or(Some(PluginFault::Empty(index + 1))),
+            _ => return Err(AttachmentError::FieldType { field: "plugins", expected: "a list of objects" }),
+        }
+    }
+    faults.extend(no_type);
+    if objects.is_empty() { Err(AttachmentError::NoPlugin) } else { Ok(objects) }
+}
+
+/// Whether a plugin names another that it asks for addresses.
+fn asks_for_addresses(plugin: &Object) -> bool {
+    let ipam = field(plugin, "ipam").and_then(Value::as_object);
+    ipam.is_some_and(|ipam| fields::filled(ipam, "type").ok().flatten().is_some())
+}
+
+/// Which definition an object is, where it says so.
+fn definition_of(object: &Value) -> Option<AttachmentRef> {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+    Some(AttachmentRef::new(text("/metadata/namespace")?, text("/metadata/name")?))
 }
 
 /// The types of the fields that Multus decodes, whichever plugin they are for (libcni's `NetConf`).
 fn check_types(config: &Map<String, Value>) -> Result<(), AttachmentError> {
     let wrong = |field, expected| Err(AttachmentError::FieldType { field, expected });
     for name in ["name", "cniVersion", "type"] {
-        if !matches!(field(config, name), None | Some(Value::Null | Value::String(_))) {
-            return wrong(name, "a text");
-        }
+        fields::text(config, name)?;
     }
     match field(config, "ipam") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(ipam)) => {
-            if !matches!(field(ipam, "type"), None | Some(Value::Null | Value::String(_))) {
-                return wrong("ipam.type", "a text");
-            }
-        }
+        Some(Value::Object(ipam)) if fields::text(ipam, "type").is_err() => return wrong("ipam.type", "a text"),
+        None | Some(Value::Object(_)) => {}
         Some(_) => return wrong("ipam", "an object"),
     }
     match field(config, "capabilities") {
-        None | Some(Value::Null) => Ok(()),
+        None => Ok(()),
         Some(Value::Object(capabilities))
             if capabilities.values().all(|value| value.is_boolean() || value.is_null()) =>
         {
@@ -110,54 +240,11 @@ fn check_types(config: &Map<String, Value>) -> Result<(), AttachmentError> {
     }
 }
 
-fn plugin_type(config: &Map<String, Value>) -> Option<Box<str>> {
-    field(config, "type").and_then(Value::as_str).filter(|plugin| !plugin.is_empty()).map(Into::into)
-}
-
-/// A field by its name, without regard to case: Multus is written in Go.
-fn field<'c>(config: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
-    config.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+impl From<Mistyped> for AttachmentError {
+    fn from(Mistyped { field, expected }: Mistyped) -> Self {
+        Self::FieldType { field, expected }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn read(config: &str) -> Result<AttachmentDefinition, AttachmentError> {
-        AttachmentDefinition::read(&json!({"spec": {"config": config}}))
-    }
-
-    #[test]
-    fn what_multus_loads() {
-        for (config, plugin) in [
-            ("", None),
-            (r#"{"type":"macvlan"}"#, Some("macvlan")),
-            (r#"{"Type":"macvlan"}"#, Some("macvlan")),
-            (r#"{"plugins":[{"type":"bridge"},{"type":"tuning"}]}"#, Some("bridge")),
-            (r#"{"type":"ipvlan","plugins":[]}"#, Some("ipvlan")),
-            (r#"{"cniVersion":"bogus","type":"macvlan"}"#, Some("macvlan")),
-            (r#"{"type":"macvlan","ipam":{}}"#, Some("macvlan")),
-            (r#"{"type":"macvlan","ipam":null,"capabilities":{"ips":true}}"#, Some("macvlan")),
-            (r#"{"plugins":[{"type":"macvlan"},{"mtu":9000}]}"#, Some("macvlan")),
-        ] {
-            assert_eq!(read(config).unwrap().plugin.as_deref(), plugin, "{config}");
-        }
-        assert_eq!(AttachmentDefinition::read(&json!({})).unwrap().plugin, None);
-    }
-
-    #[test]
-    fn what_multus_fails_on() {
-        for config in ["null", "[]", "x", "{}", r#"{"type":""}"#, r#"{"type":1}"#, r#"{"plugins":[]}"#]
-            .into_iter()
-            .chain([r#"{"type":"a","name":1}"#, r#"{"type":"a","cniVersion":1}"#, r#"{"type":"a","ipam":[]}"#])
-            .chain([r#"{"type":"a","ipam":"dhcp"}"#, r#"{"type":"a","ipam":{"type":1}}"#])
-            .chain([r#"{"type":"a","capabilities":{"ips":"true"}}"#, r#"{"type":"a","capabilities":["ips"]}"#])
-            .chain([r#"{"plugins":[{"type":"a"},"b"]}"#, r#"{"plugins":[{"type":"a","ipam":"dhcp"}]}"#])
-            .chain([r#"{"plugins":[null]}"#, r#"{"plugins":{}}"#, r#"{"plugins":["macvlan"]}"#, r#"{"type":"a"} x"#])
-        {
-            assert!(read(config).is_err(), "{config}");
-        }
-        assert!(AttachmentDefinition::read(&json!({"spec": {"config": {"type": "macvlan"}}})).is_err());
-    }
-}
+mod tests;

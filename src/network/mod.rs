@@ -1,21 +1,27 @@
 //! Networks as a storage cluster declares them and as Multus reads them.
 //!
 //! This room knows the grammar of a cluster's network spec ([`spec`]), of one selector and of the Multus annotation
-//! ([`selection`]), of the meta-plugins that attach networks ([`provider`]), of attachment definitions ([`attachment`]) and of address ranges ([`cidr`]). It knows nothing of pods,
+//! ([`selection`]), of the meta-plugins that attach networks ([`provider`]), of attachment definitions ([`attachment`]) with their plugins
+//! ([`plugin`]) and where their addresses come from ([`ipam`]), and of address ranges ([`cidr`]). It knows nothing of pods,
 //! roles or storage systems, and must never do I/O: everything here is a function of text.
 
 pub mod attachment;
 pub mod cidr;
 mod element;
+mod fields;
 mod foreign;
+pub mod ipam;
 pub mod name;
+pub mod plugin;
 pub mod provider;
 pub mod selection;
 pub mod spec;
 
 pub use attachment::AttachmentDefinition;
 pub use foreign::shorten;
+pub use ipam::Ipam;
 pub use name::{AttachmentRef, NetworkKey};
+pub use plugin::Plugin;
 pub use provider::{MetaPlugin, Provider};
 pub use selection::{AnnotationError, NetworkSelection, SelectorError};
 pub use spec::{NetworkSpec, SpecProblem};

@@ -1,0 +1,170 @@
+//! Addresses that are handed out, and how many of them there are.
+//!
+//! The bounds of a range always lie in its network, the first not after the last. Counting never goes through addresses one
+//! by one: a range may have 2^128 of them.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::network::cidr;
+
+/// Ranges of which every pod gets one address: of whichever range has one left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The ranges, all of one family, in the order in which they are written.
+    pub ranges: Box<[AddressRange]>,
+}
+
+/// A range of addresses to hand out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    /// The network: its prefix length is what a pod's interface gets. No host bits are set.
+    pub network: IpNet,
+    /// The first address that is handed out.
+    pub first: IpAddr,
+    /// The last address that is handed out.
+    pub last: IpAddr,
+    /// What is never handed out, as it is written but without host bits.
+    pub excluded: Box<[IpNet]>,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// Whether every node hands out of the whole.
+    pub share: Share,
+}
+
+/// The gateway of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateway {
+    /// None is known.
+    None,
+    /// It is told to pods, and may be handed out to one of them.
+    Told(IpAddr),
+    /// It is told to pods, and never handed out.
+    Reserved(IpAddr),
+}
+
+/// What of a range a node hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All of it.
+    Whole,
+    /// A range of its own of this prefix length, of which so many addresses are not for pods.
+    PerNode {
+        /// The prefix length.
+        length: u8,
+        /// How many addresses of each share are never handed out.
+        kept: u8,
+    },
+}
+
+/// How many pods can have an address of every pool at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capacity {
+    /// So many at most.
+    Pods {
+        /// The number.
+        most: u32,
+        /// Where that many fit.
+        per: Scope,
+    },
+    /// More than there can be pods.
+    Unlimited,
+    /// That cannot be known from the definition.
+    Unknown,
+}
+
+/// Where addresses are kept account of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// On each node alone.
+    Node,
+    /// In the whole cluster.
+    Cluster,
+}
+
+impl Pool {
+    /// A pool of one range.
+    pub(super) fn of(range: AddressRange) -> Self {
+        Self { ranges: Box::new([range]) }
+    }
+
+    /// How many addresses can be handed out, exclusions and reserved gateways taken away.
+    #[must_use]
+    pub fn addresses(&self) -> u128 {
+        self.ranges.iter().fold(0, |sum, range| sum.saturating_add(range.addresses()))
+    }
+}
+
+impl AddressRange {
+    /// All of `network` from `first` to `last`, with nothing excluded.
+    pub(super) fn new(network: IpNet, first: IpAddr, last: IpAddr) -> Self {
+        Self {
+            network: network.trunc(),
+            first,
+            last,
+            excluded: Box::default(),
+            gateway: Gateway::None,
+            share: Share::Whole,
+        }
+    }
+
+    /// Whether `address` can be handed out, by the bounds and the exclusions.
+    #[must_use]
+    pub fn hands_out(&self, address: IpAddr) -> bool {
+        self.network.contains(&address)
+            && (self.first..=self.last).contains(&address)
+            && !self.excluded.iter().any(|excluded| excluded.contains(&address))
+            && self.gateway != Gateway::Reserved(address)
+    }
+
+    /// Whether an exclusion takes anything away.
+    pub(super) fn is_touched_by(&self, excluded: &IpNet) -> bool {
+        cidr::overlap(&self.network, excluded) && excluded.network() <= self.last && self.first <= excluded.broadcast()
+    }
+
+    /// How many addresses can be handed out. Where nodes have shares this is what fits at most.
+    #[must_use]
+    pub fn addresses(&self) -> u128 {
+        let whole = cidr::count(self.first, self.last).saturating_sub(self.taken_away());
+        match self.share {
+            Share::Whole => whole,
+            Share::PerNode { length, kept } => {
+                let bits = u32::from(self.network.max_prefix_len().saturating_sub(length));
+                let each = 1_u128.checked_shl(bits).unwrap_or(u128::MAX).saturating_sub(u128::from(kept));
+                let shares = u32::from(length.saturating_sub(self.network.prefix_len()));
+                let shares = 1_u128.checked_shl(shares).unwrap_or(u128::MAX);
+                whole.min(each.saturating_mul(shares))
+            }
+        }
+    }
+
+    /// How many addresses between the bounds are excluded, or the reserved gateway; none is counted twice.
+    fn taken_away(&self) -> u128 {
+        let excluded = self.excluded.iter().filter(|excluded| self.is_touched_by(excluded));
+        let mut pieces: Vec<(IpAddr, IpAddr)> = excluded
+            .map(|excluded| (excluded.network().max(self.first), excluded.broadcast().min(self.last)))
+            .collect();
+        match self.gateway {
+            Gateway::Reserved(gateway) if (self.first..=self.last).contains(&gateway) => {
+                pieces.push((gateway, gateway));
+            }
+            _ => {}
+        }
+        pieces.sort_unstable();
+        let mut taken = 0_u128;
+        let mut reached: Option<IpAddr> = None;
+        for (first, last) in pieces {
+            match reached {
+                Some(reached) if last <= reached => continue,
+                // The piece begins where another has been counted already.
+                Some(reached) if first <= reached => {
+                    taken = taken.saturating_add(cidr::number(last) - cidr::number(reached));
+                }
+                _ => taken = taken.saturating_add(cidr::count(first, last)),
+            }
+            reached = Some(last);
+        }
+        taken
+    }
+}

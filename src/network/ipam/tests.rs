@@ -1,0 +1,185 @@
+//! What a definition comes to: networks, capacities and routes. Each plugin's own rules are in [`tables`], and what must hold
+//! of whatever anybody writes in [`properties`].
+
+mod properties;
+mod tables;
+
+use super::*;
+
+fn read_plugin(json: &str) -> Ipam {
+    let plugin: Object = serde_json::from_str(json).unwrap();
+    let kind = fields::filled(&plugin, "type").unwrap().unwrap().to_owned();
+    let definition = AttachmentRef::new("ns", "nad");
+    Ipam::read(Context {
+        plugin: &plugin,
+        kind: &kind,
+        version: Some("0.3.1"),
+        definition: Some(&definition),
+        chained: 1,
+    })
+}
+
+fn read(ipam: &str) -> Ipam {
+    read_plugin(&format!(r#"{{"type":"macvlan","ipam":{{{ipam}}}}}"#))
+}
+
+/// The ranges of all pools, pools divided by `;`.
+fn ranges(ipam: &Ipam) -> String {
+    let range = |range: &AddressRange| format!("{} {}-{}", range.network, range.first, range.last);
+    let pool = |pool: &Pool| pool.ranges.iter().map(range).collect::<Vec<_>>().join(", ");
+    ipam.pools.iter().map(pool).collect::<Vec<_>>().join("; ")
+}
+
+/// The faults, those that fail every attachment with an exclamation mark.
+fn faults(ipam: &Ipam) -> Vec<String> {
+    let mark = |fault: &IpamFault| if fault.effect == Effect::Fails { "!" } else { "" };
+    ipam.faults.iter().map(|fault| format!("{}{fault}", mark(fault))).collect()
+}
+
+/// Each expected fault is the beginning of the one that was found in its place.
+fn assert_faults(ipam: &Ipam, expected: &[&str], of: &str) {
+    let found = faults(ipam);
+    let alike =
+        found.len() == expected.len() && found.iter().zip(expected).all(|(found, wanted)| found.starts_with(wanted));
+    assert!(alike, "{of}: {found:#?}");
+    assert!(ipam.faults.iter().all(|fault| !fault.mend().is_empty()));
+}
+
+#[test]
+fn networks_that_are_known_elsewhere() {
+    let resource =
+        |kind, names: &[&str]| OwnResource { kind, names: names.iter().map(|name| (*name).into()).collect() };
+    for (plugin, expected) in [
+        (r#"{"type":"macvlan"}"#, Err(NetworksUnknown::NoIpam)),
+        (r#"{"type":"macvlan","ipam":{}}"#, Err(NetworksUnknown::NoIpam)),
+        (r#"{"type":"macvlan","ipam":null}"#, Err(NetworksUnknown::NoIpam)),
+        (r#"{"type":"macvlan","ipam":{"type":""}}"#, Err(NetworksUnknown::NoIpam)),
+        (r#"{"type":"macvlan","ipam":{"type":"dhcp"}}"#, Err(NetworksUnknown::Dhcp)),
+        (r#"{"type":"macvlan","ipam":{"type":"own"}}"#, Err(NetworksUnknown::PluginUnknown("own"))),
+        (r#"{"type":"cilium-cni"}"#, Err(NetworksUnknown::PluginUnknown("cilium-cni"))),
+        (r#"{"type":"ovn-k8s-cni-overlay"}"#, Err(NetworksUnknown::PluginUnknown("ovn-k8s-cni-overlay"))),
+        (
+            r#"{"type":"calico","ipam":{"type":"host-local","subnet":"usePodCidr"}}"#,
+            Err(NetworksUnknown::PluginUnknown("calico")),
+        ),
+        (
+            r#"{"type":"calico","ipam":{"type":"calico-ipam"}}"#,
+            Err(NetworksUnknown::OwnResource(&resource("IPPool", &[]))),
+        ),
+        (
+            r#"{"type":"calico","ipam":{"type":"calico-ipam","ipv4_pools":["10.0.0.0/24","pool"]}}"#,
+            Err(NetworksUnknown::OwnResource(&resource("IPPool", &["10.0.0.0/24", "pool"]))),
+        ),
+        (
+            r#"{"type":"calico","ipam":{"type":"calico-ipam","ipv4_pools":["10.0.0.0/24"],"ipv6_pools":["fd00::/64"]}}"#,
+            Ok("10.0.0.0/24 fd00::/64"),
+        ),
+        (
+            r#"{"type":"kube-ovn","provider":"nad.ns.ovn"}"#,
+            Err(NetworksUnknown::OwnResource(&resource("Subnet", &["nad.ns.ovn"]))),
+        ),
+        (
+            r#"{"type":"macvlan","ipam":{"type":"kube-ovn","provider":"nad.ns"}}"#,
+            Err(NetworksUnknown::OwnResource(&resource("Subnet", &["nad.ns"]))),
+        ),
+        (
+            r#"{"type":"sriov","ipam":{"type":"nv-ipam","poolName":"a, b","poolType":"cidrpool"}}"#,
+            Err(NetworksUnknown::OwnResource(&resource("CIDRPool", &["a", "b"]))),
+        ),
+        (
+            r#"{"type":"macvlan","ipam":{"type":"spiderpool","default_ipv4_ippool":["a"],"default_ipv6_ippool":["b"]}}"#,
+            Err(NetworksUnknown::OwnResource(&resource("SpiderIPPool", &["a", "b"]))),
+        ),
+        (
+            r#"{"type":"ovn-k8s-cni-overlay","topology":"layer2","netAttachDefName":"ns/nad"}"#,
+            Err(NetworksUnknown::NoIpam),
+        ),
+        (
+            r#"{"type":"macvlan","ipam":{"type":"whereabouts","range":"10.0.0.0/24","ipRanges":[{"range":"10.0.0.0/24"}]}}"#,
+            Ok("10.0.0.0/24"),
+        ),
+    ] {
+        let read = read_plugin(plugin);
+        let networks =
+            read.networks().map(|networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        assert_eq!(networks, expected.map(str::to_owned), "{plugin}");
+    }
+    let invalid = read(r#""type":"host-local""#);
+    assert!(matches!(invalid.networks(), Err(NetworksUnknown::Invalid(_))));
+    assert_eq!(invalid.capacity(), Capacity::Pods { most: 0, per: Scope::Node });
+}
+
+#[test]
+fn capacities() {
+    let pods = |most| Capacity::Pods { most, per: Scope::Cluster };
+    for (ipam, expected) in [
+        (r#""type":"whereabouts","range":"10.0.0.0/24""#, pods(254)),
+        (r#""type":"whereabouts","range":"10.0.0.0/24","gateway":"10.0.0.1""#, pods(254)),
+        (
+            r#""type":"whereabouts","range":"10.0.0.0/24","exclude":["10.0.0.0/25","10.0.0.5","10.0.0.96/27"]"#,
+            pods(127),
+        ),
+        (
+            r#""type":"whereabouts","range":"10.0.0.0/24","exclude":["10.0.0.250","10.0.0.250/31","10.0.0.0/8"]"#,
+            pods(0),
+        ),
+        (r#""type":"whereabouts","range":"fd00::/64","ipRanges":[{"range":"10.0.0.0/29"}]"#, pods(6)),
+        (r#""type":"whereabouts","range":"fd00::/64""#, Capacity::Unlimited),
+        (r#""type":"whereabouts","range":"::/0""#, Capacity::Unlimited),
+        (r#""type":"whereabouts","range":"0.0.0.0/0""#, Capacity::Unlimited),
+        (r#""type":"whereabouts","range":"10.0.0.0/16","node_slice_size":"/24""#, pods(256 * 254)),
+        (r#""type":"host-local","subnet":"10.0.0.0/24""#, Capacity::Pods { most: 253, per: Scope::Node }),
+        (
+            r#""type":"host-local","subnet":"10.0.0.0/24","rangeStart":"10.0.0.10","rangeEnd":"10.0.0.19""#,
+            Capacity::Pods { most: 10, per: Scope::Node },
+        ),
+        (r#""type":"host-local","subnet":"fd00::/126""#, Capacity::Pods { most: 2, per: Scope::Node }),
+        (r#""type":"static","addresses":[{"address":"10.0.0.5/24"}]"#, pods(1)),
+        (r#""type":"static""#, Capacity::Unknown),
+        (r#""type":"dhcp""#, Capacity::Unknown),
+    ] {
+        assert_eq!(read(ipam).capacity(), expected, "{ipam}");
+    }
+    for (plugin, expected) in [
+        (
+            r#""topology":"layer2","subnets":"10.0.0.0/24","excludeSubnets":"10.0.0.0/29","reservedSubnets":"10.0.0.8/29""#,
+            239,
+        ),
+        (r#""topology":"layer2","subnets":"fd00::/64""#, 65535),
+        (r#""topology":"layer3","subnets":"10.128.0.0/16/24""#, 256 * 253),
+        (r#""topology":"layer3","subnets":"10.0.0.0/23/24,10.0.2.0/23/24""#, 4 * 253),
+    ] {
+        let json = format!(r#"{{"type":"ovn-k8s-cni-overlay","netAttachDefName":"ns/nad",{plugin}}}"#);
+        assert_eq!(read_plugin(&json).capacity(), pods(expected), "{plugin}");
+    }
+}
+
+#[test]
+fn routes_and_families() {
+    let ipam = read(
+        r#""type":"whereabouts","range":"10.0.0.0/24","ipRanges":[{"range":"fd00::/64"}],"routes":[{"dst":"192.168.252.9/22"},{"dst":"0.0.0.0/0","gw":"10.0.0.1"},{}]"#,
+    );
+    let routes: Vec<_> =
+        ipam.routes.iter().map(|route| (route.to.to_string(), route.via.map(|via| via.to_string()))).collect();
+    assert_eq!(routes, [("192.168.252.0/22".to_owned(), None), ("0.0.0.0/0".to_owned(), Some("10.0.0.1".to_owned()))]);
+    assert_faults(&ipam, &["a route has no dst"], "routes");
+    assert_eq!(ipam.families(), [Family::V4, Family::V6]);
+    for (routes, wrong) in [
+        (r#"[{"dst":"10.0.0.0"}]"#, "!dst is \"10.0.0.0\""),
+        (r#"[{"dst":"10.0.0.0/8","gw":"x"}]"#, "!gw is \"x\""),
+        (r#"{"dst":"10.0.0.0/8"}"#, "!routes must be a list"),
+        (r#"["10.0.0.0/8"]"#, "!routes must be a list of objects"),
+    ] {
+        assert_faults(&read(&format!(r#""type":"static","routes":{routes}"#)), &[wrong], routes);
+    }
+}
+
+#[test]
+fn a_definition_made_of_faults_costs_no_more_than_its_text() {
+    let nested: Vec<_> =
+        (0..5000).map(|index| format!(r#"{{"range":"10.{}.{}.0/8"}}"#, index / 256, index % 256)).collect();
+    let ipam = read(&format!(r#""type":"whereabouts","ipRanges":[{}]"#, nested.join(",")));
+    assert_eq!(ipam.pools.len(), 1024);
+    assert_eq!(ipam.faults.len(), 16);
+    assert_eq!(faults(&ipam)[0], "ipRanges has more than 1024 entries, and the others were not looked at");
+}
