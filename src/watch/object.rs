@@ -1,4 +1,5 @@
-//! What is kept of an object while it is being read: who it is, its spec, and our own annotations.
+//! What is kept of an object while it is being read: who it is, its spec, and the annotations that are read: our own, and the
+//! one of an attachment definition that names a resource.
 //!
 //! Clusters carry statuses, foreign annotations and field managers many times the size of what a decision needs. They are
 //! skipped while the answer of the API server is parsed, so that a long list costs little memory.
@@ -13,6 +14,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use crate::network::attachment::RESOURCE_ANNOTATION;
 use crate::world::ANNOTATION_PREFIX;
 
 /// One object of any kind.
@@ -35,7 +37,8 @@ struct Metadata {
     annotations: Option<OwnAnnotations>,
 }
 
-/// The annotations that begin with [`ANNOTATION_PREFIX`]. The values of all others are skipped unread.
+/// The annotations that begin with [`ANNOTATION_PREFIX`], and [`RESOURCE_ANNOTATION`]. The values of all others are skipped
+/// unread.
 struct OwnAnnotations(BTreeMap<String, String>);
 
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
@@ -58,7 +61,7 @@ impl<'de> Deserialize<'de> for OwnAnnotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OwnAnnotations, A::Error> {
                 let mut own = BTreeMap::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    if key.starts_with(ANNOTATION_PREFIX) {
+                    if key.starts_with(ANNOTATION_PREFIX) || key == RESOURCE_ANNOTATION {
                         own.insert(key, map.next_value()?);
                     } else {
                         map.next_value::<IgnoredAny>()?;
@@ -129,6 +132,8 @@ mod tests {
                     "kubectl.kubernetes.io/last-applied-configuration": "long",
                     "multihome.rook.io/mode": "audit",
                     "multihome.rook.iox/mode": "foreign",
+                    "k8s.v1.cni.cncf.io/nodeSelector": "foreign",
+                    "k8s.v1.cni.cncf.io/resourceName": "vendor.com/nic",
                 },
             },
             "spec": {"network": {}},
@@ -137,7 +142,10 @@ mod tests {
         let read: Object = serde_json::from_value(object).unwrap();
         assert_eq!(read.meta().resource_version.as_deref(), Some("1"));
         let kept = json!({
-            "metadata": {"name": "c", "namespace": "n", "annotations": {"multihome.rook.io/mode": "audit"}},
+            "metadata": {
+                "name": "c", "namespace": "n",
+                "annotations": {"multihome.rook.io/mode": "audit", "k8s.v1.cni.cncf.io/resourceName": "vendor.com/nic"},
+            },
             "spec": {"network": {}},
         });
         assert_eq!(read.into_value(), kept);
