@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::core::{ApiResource, DynamicResourceScope, Resource};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -32,6 +32,8 @@ struct Metadata {
     namespace: Option<String>,
     resource_version: Option<String>,
     uid: Option<String>,
+    creation_timestamp: Option<Time>,
+    generation: Option<i64>,
     annotations: Option<OwnAnnotations>,
 }
 
@@ -39,9 +41,11 @@ struct Metadata {
 struct OwnAnnotations(BTreeMap<String, String>);
 
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    let Metadata { name, namespace, resource_version, uid, annotations } = Metadata::deserialize(deserializer)?;
+    let Metadata { name, namespace, resource_version, uid, creation_timestamp, generation, annotations } =
+        Metadata::deserialize(deserializer)?;
     let annotations = annotations.map(|OwnAnnotations(own)| own);
-    Ok(ObjectMeta { name, namespace, resource_version, uid, annotations, ..ObjectMeta::default() })
+    let meta = ObjectMeta { name, namespace, resource_version, uid, annotations, ..ObjectMeta::default() };
+    Ok(ObjectMeta { creation_timestamp, generation, ..meta })
 }
 
 impl<'de> Deserialize<'de> for OwnAnnotations {
@@ -76,8 +80,14 @@ impl Object {
     /// The object as one value, as entries are read from.
     pub(super) fn into_value(self) -> Value {
         let Self { metadata, spec } = self;
-        let ObjectMeta { name, namespace, annotations, .. } = metadata;
-        json!({ "metadata": { "name": name, "namespace": namespace, "annotations": annotations }, "spec": spec })
+        let ObjectMeta { name, namespace, uid, creation_timestamp, generation, annotations, .. } = metadata;
+        json!({
+            "metadata": {
+                "name": name, "namespace": namespace, "uid": uid, "creationTimestamp": creation_timestamp,
+                "generation": generation, "annotations": annotations,
+            },
+            "spec": spec,
+        })
     }
 }
 
@@ -122,7 +132,8 @@ mod tests {
     fn nothing_is_kept_but_what_is_read() {
         let object = json!({
             "metadata": {
-                "name": "c", "namespace": "n", "uid": "u", "resourceVersion": "1",
+                "name": "c", "namespace": "n", "uid": "u", "resourceVersion": "1", "generation": 7,
+                "creationTimestamp": "2026-01-31T12:00:00Z",
                 "labels": {"multihome.rook.io/label": "x"},
                 "managedFields": [{"manager": "kubectl"}],
                 "annotations": {
@@ -137,7 +148,10 @@ mod tests {
         let read: Object = serde_json::from_value(object).unwrap();
         assert_eq!(read.meta().resource_version.as_deref(), Some("1"));
         let kept = json!({
-            "metadata": {"name": "c", "namespace": "n", "annotations": {"multihome.rook.io/mode": "audit"}},
+            "metadata": {
+                "name": "c", "namespace": "n", "uid": "u", "generation": 7, "creationTimestamp": "2026-01-31T12:00:00Z",
+                "annotations": {"multihome.rook.io/mode": "audit"},
+            },
             "spec": {"network": {}},
         });
         assert_eq!(read.into_value(), kept);

@@ -24,6 +24,8 @@ pub struct Snapshot {
     settings: Arc<Settings>,
     /// One index a kind of cluster, by system, in the catalogue's order.
     clusters: Vec<Vec<Arc<ByName<Arc<Cluster>>>>>,
+    /// How much is known about each of these kinds.
+    clusters_known: Arc<BTreeMap<KindPosition, Knowledge>>,
     overrides: HashMap<Resource, Arc<ByName<HostFields>>>,
     attachments: Arc<ByName<Result<AttachmentDefinition, AttachmentError>>>,
     attachments_known: Knowledge,
@@ -113,6 +115,20 @@ impl Snapshot {
         self.clusters.iter().flatten().flat_map(|index| index.values().map(AsRef::as_ref))
     }
 
+    /// How much is known about the clusters of a kind; one that no system has is known to have none.
+    #[must_use]
+    pub fn clusters_known(&self, group: &str, kind: &str) -> Knowledge {
+        let systems = self.systems().iter().enumerate();
+        let mut positions = systems.flat_map(|(system, known)| {
+            let kinds = known.clusters.iter().enumerate();
+            kinds.map(move |(kind, known)| (KindPosition { system, kind }, &known.resource))
+        });
+        let meant = positions.find(|(_, resource)| resource.group == group && resource.kind == kind);
+        meant.map_or(Knowledge::Complete, |(position, _)| {
+            self.clusters_known.get(&position).copied().unwrap_or(Knowledge::Incomplete)
+        })
+    }
+
     /// Every StorageNetwork, in no particular order.
     pub fn storage_networks(&self) -> impl Iterator<Item = &StorageNetwork> {
         self.storage_networks.values().map(AsRef::as_ref)
@@ -129,6 +145,12 @@ impl Snapshot {
     #[must_use]
     pub fn storage_networks_for(&self, namespace: &str, labels: &impl Labels) -> Vec<&StorageNetwork> {
         self.by_age(namespace, |network| matches!(&network.target, Some(Target::Pods(pods)) if pods.matches(labels)))
+    }
+
+    /// The StorageNetworks of a namespace, the oldest first.
+    #[must_use]
+    pub fn storage_networks_in(&self, namespace: &str) -> Vec<&StorageNetwork> {
+        self.by_age(namespace, |_| true)
     }
 
     fn by_age(&self, namespace: &str, is_meant: impl Fn(&StorageNetwork) -> bool) -> Vec<&StorageNetwork> {
@@ -249,6 +271,7 @@ impl World {
             catalogue,
             settings: Arc::new(settings),
             clusters,
+            clusters_known: Arc::default(),
             overrides: HashMap::new(),
             attachments: Arc::default(),
             attachments_known: Knowledge::Incomplete,
@@ -350,7 +373,10 @@ impl World {
     pub fn replace_all(&mut self, kind: &ObjectKind, entries: impl IntoIterator<Item = (ObjectName, Entry)>) {
         let current = &mut self.current;
         match kind {
-            ObjectKind::Cluster(KindPosition { system, kind }, _) => current.clusters[*system][*kind] = Arc::default(),
+            ObjectKind::Cluster(position, _) => {
+                current.clusters[position.system][position.kind] = Arc::default();
+                Arc::make_mut(&mut current.clusters_known).insert(*position, Knowledge::Complete);
+            }
             ObjectKind::Override(resource) => _ = current.overrides.remove(resource),
             ObjectKind::Attachment => {
                 current.attachments = Arc::default();
