@@ -12,6 +12,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
+use crate::api::ConditionStatus;
+use crate::status::conditions::{readiness, status_of};
+use crate::status::ledger::Outcome;
+use crate::status::standing::Standing;
 use crate::tls::keeping::{Keeping, Trusted};
 use crate::tls::rotation::Stage;
 use crate::watch::State;
@@ -30,6 +34,9 @@ pub(super) struct Metrics {
     // Set when they are asked for.
     clusters: Family<ClusterLabels, Gauge>,
     attachments: Gauge,
+    storage_networks: Family<ReadyLabels, Gauge>,
+    status_lease_held: Gauge,
+    statuses: Family<StatusLabels, Counter>,
     watch_state: Family<WatchStateLabels, Gauge>,
     watch_age: Family<WatchLabels, Gauge<f64, AtomicU64>>,
     watch_failing: Family<WatchLabels, Gauge<f64, AtomicU64>>,
@@ -104,6 +111,16 @@ struct ClusterLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReadyLabels {
+    ready: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StatusLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct StageLabels {
     stage: &'static str,
 }
@@ -135,6 +152,9 @@ impl Metrics {
             accept_failures: Counter::default(),
             clusters: Family::default(),
             attachments: Gauge::default(),
+            storage_networks: Family::default(),
+            status_lease_held: Gauge::default(),
+            statuses: Family::default(),
             watch_state: Family::default(),
             watch_age: Family::default(),
             watch_failing: Family::default(),
@@ -172,6 +192,21 @@ impl Metrics {
         registry.register("accept_failures", "Connections that could not be accepted", self.accept_failures.clone());
         registry.register("clusters", "Storage clusters known, by system and state of the spec", self.clusters.clone());
         registry.register("attachments", "Attachment definitions known", self.attachments.clone());
+        registry.register(
+            "storage_networks",
+            "StorageNetworks known, by their condition Ready",
+            self.storage_networks.clone(),
+        );
+        registry.register(
+            "status_lease_held",
+            "1 while this replica is the one that writes statuses",
+            self.status_lease_held.clone(),
+        );
+        registry.register(
+            "statuses",
+            "StorageNetworks whose status was looked at, by what came of it",
+            self.statuses.clone(),
+        );
         registry.register(
             "watch_state",
             "1 for the state that the watch of a resource is in",
@@ -286,6 +321,17 @@ impl Metrics {
             }
         }
         self.attachments.set(as_i64(snapshot.attachment_count()));
+        let ready: Vec<ConditionStatus> =
+            snapshot.storage_networks().map(|network| readiness(&status_of(&snapshot, network))).collect();
+        for (label, status) in
+            [("true", ConditionStatus::True), ("false", ConditionStatus::False), ("unknown", ConditionStatus::Unknown)]
+        {
+            let count = ready.iter().filter(|ready| **ready == status).count();
+            self.storage_networks.get_or_create(&ReadyLabels { ready: label }).set(as_i64(count));
+        }
+        if let Some(standing) = &parts.standing {
+            self.update_standing(standing);
+        }
         for kind in parts.progress.kinds() {
             let labels = WatchLabels { resource: kind.resource().to_owned() };
             for state in [State::Listing, State::Synced, State::NotInstalled] {
@@ -312,6 +358,14 @@ impl Metrics {
 }
 
 impl Metrics {
+    fn update_standing(&self, standing: &Standing) {
+        self.status_lease_held.set(i64::from(standing.holds_lease()));
+        for outcome in Outcome::ALL {
+            let labels = StatusLabels { outcome: outcome.name() };
+            self.statuses.get_or_create(&labels).inner().store(standing.count_of(outcome), Ordering::Relaxed);
+        }
+    }
+
     fn update_keeping(&self, keeping: &Keeping) {
         let state = keeping.state();
         for stage in Stage::ALL {
