@@ -22,15 +22,18 @@ pub(super) enum Rival<'s> {
 
 /// What stands in the way of `network`, where anything does.
 pub(super) fn rival_of<'s>(snapshot: &'s Snapshot, network: &StorageNetwork) -> Option<Rival<'s>> {
-    let mut others = snapshot.storage_networks_in(&network.id.namespace).into_iter();
+    let others = snapshot.storage_networks_in(&network.id.namespace);
     match network.target.as_ref()? {
         Target::Cluster(cluster) => {
-            let mut older = others.take_while(|other| other.age() < network.age());
-            older
-                .find(|other| matches!(&other.target, Some(Target::Cluster(other)) if other == cluster))
-                .map(Rival::SameCluster)
+            let is_about =
+                |other: &&StorageNetwork| matches!(&other.target, Some(Target::Cluster(other)) if other == cluster);
+            let older = others.filter(|other| other.age() < network.age()).filter(is_about);
+            older.min_by_key(|other| other.age()).map(Rival::SameCluster)
         }
-        Target::Pods(pods) => others.find_map(|other| rival_for(pods, snapshot, network, other)),
+        Target::Pods(pods) => {
+            let rivals = others.filter_map(|other| Some((other.age(), rival_for(pods, snapshot, network, other)?)));
+            rivals.min_by_key(|(age, _)| *age).map(|(_, rival)| rival)
+        }
     }
 }
 

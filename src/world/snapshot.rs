@@ -147,14 +147,13 @@ impl Snapshot {
         self.by_age(namespace, |network| matches!(&network.target, Some(Target::Pods(pods)) if pods.matches(labels)))
     }
 
-    /// The StorageNetworks of a namespace, the oldest first.
-    #[must_use]
-    pub fn storage_networks_in(&self, namespace: &str) -> Vec<&StorageNetwork> {
-        self.by_age(namespace, |_| true)
+    /// The StorageNetworks of a namespace, by name.
+    pub fn storage_networks_in(&self, namespace: &str) -> impl Iterator<Item = &StorageNetwork> {
+        self.storage_networks.in_namespace(namespace).map(AsRef::as_ref)
     }
 
     fn by_age(&self, namespace: &str, is_meant: impl Fn(&StorageNetwork) -> bool) -> Vec<&StorageNetwork> {
-        let here = self.storage_networks.in_namespace(namespace).map(AsRef::as_ref);
+        let here = self.storage_networks_in(namespace);
         let mut meant: Vec<&StorageNetwork> = here.filter(|network| is_meant(network)).collect();
         meant.sort_by_key(|network| network.age());
         meant
