@@ -191,7 +191,8 @@ fn resolved(meant: Meant<'_>, named: Option<&Named>) -> Finding {
             return Finding::yes("Resolved", "the provider needs no attachment definitions".to_owned());
         }
         Lookup::Elsewhere => {
-            let message = "the provider keeps its networks outside of Kubernetes, so they are not looked for";
+            let message =
+                "the provider keeps its networks elsewhere than in attachment definitions, so they are not looked for";
             return Finding::yes("Resolved", message.to_owned());
         }
         Lookup::Definitions => {}
