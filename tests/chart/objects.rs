@@ -55,6 +55,7 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
         "ClusterRoleBinding",
         "CustomResourceDefinition",
         "Deployment",
+        "Lease",
         "MutatingWebhookConfiguration",
         "PodDisruptionBudget",
         "Role",

@@ -66,6 +66,10 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
     };
     unchanged();
 
+    let lease = || plane.get(&["lease", "rook-multihome-status", "-n", NAMESPACE])["spec"]["holderIdentity"].clone();
+    let hold = r#"{"spec":{"holderIdentity":"one"}}"#;
+    write(&["patch", "lease", "rook-multihome-status", "-n", NAMESPACE, "--type=merge", "--patch", hold]);
+
     say("upgrading");
     release("upgrade", &["--set", "webhook.timeoutSeconds=7"]);
     assert_eq!(plane.get(&["mutatingwebhookconfiguration", RELEASE])["webhooks"][1]["timeoutSeconds"], 7);
@@ -92,6 +96,7 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
     plane.try_kubectl(&["--kubeconfig", &replica, "create", "-f", "-"], &again.to_string()).unwrap();
     release("upgrade", &[]);
     unchanged();
+    assert_eq!(lease(), "one");
 
     say("the replicas may do no more than that");
     plane.apply_file("tests/control-plane/crds.yaml");
@@ -128,7 +133,7 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
 
     say("uninstalling");
     plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE]);
-    for kind in ["mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "secret", "role"] {
+    for kind in ["mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "secret", "role", "lease"] {
         let left =
             plane.kubectl(&["get", kind, "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/managed-by=Helm"]);
         assert_eq!(left.trim(), "", "{kind}");
