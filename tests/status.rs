@@ -168,6 +168,10 @@ fn without_storage_networks_nothing_is_asked(plane: &ControlPlane, replicas: &[R
     assert!(replicas.iter().all(|replica| replica.metric(HELD) < 0.5));
     assert!(plane.try_kubectl(&["get", "lease", LEASE, "-n", RELEASE], "").is_err());
     assert_eq!(requests(plane), 0);
+    // As the chart makes it: nobody's.
+    plane.apply(&format!(
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{ name: {LEASE}, namespace: {RELEASE}, labels: {{ app: x }} }}"
+    ));
 }
 
 fn each_says_what_is_so(plane: &ControlPlane) {
@@ -239,7 +243,10 @@ fn one_writes(plane: &ControlPlane, replicas: &[Running]) {
     });
     assert!(holder[0].metric(r#"rook_multihome_statuses_total{outcome="failed"}"#) < 0.5);
     let lease = plane.get(&["lease", LEASE, "-n", RELEASE]);
-    assert_eq!(lease["spec"]["leaseDurationSeconds"], 15);
+    assert_eq!(
+        (&lease["spec"]["leaseDurationSeconds"], &lease["metadata"]["labels"]["app"]),
+        (&json!(15), &json!("x"))
+    );
     let holder = lease["spec"]["holderIdentity"].as_str().unwrap();
     assert!(holder.starts_with("a_") || holder.starts_with("b_"), "{holder}");
     let good = plane.get(&["stnet", "good", "-n", "rook-cassandra", "--show-managed-fields"]);
@@ -377,11 +384,18 @@ fn one_that_leaves_gives_the_lease_back(plane: &ControlPlane, replicas: &mut Vec
     say(&format!("taken over after {} ms", left.elapsed().as_millis()));
     assert!(left.elapsed() < Duration::from_secs(8), "{:?}", left.elapsed());
 
+    say("deleting the lease");
+    let holder = || {
+        let lease = plane.try_kubectl(&["get", "lease", LEASE, "-n", RELEASE, "-o", "json"], "");
+        let lease: Value = serde_json::from_str(&lease.ok()?.0).unwrap();
+        Some(lease["spec"]["holderIdentity"].as_str()?.to_owned())
+    };
+    plane.kubectl(&["delete", "lease", LEASE, "-n", RELEASE]);
+    plane.wait_for("another lease", |_| holder().is_some_and(|holder| holder.starts_with("c_")));
+
     say("without StorageNetworks the lease is nobody's");
     plane.kubectl(&["delete", "stnet", "--all", "--all-namespaces"]);
-    plane.wait_for("the lease to be given back", |plane| {
-        plane.get(&["lease", LEASE, "-n", RELEASE])["spec"]["holderIdentity"].as_str().unwrap_or_default().is_empty()
-    });
+    plane.wait_for("the lease to be given back", |_| holder().is_none_or(|holder| holder.is_empty()));
     plane.wait_for("the metric", |_| replicas[0].metric(HELD) < 0.5);
     let asked = requests(plane);
     std::thread::sleep(Duration::from_secs(7));

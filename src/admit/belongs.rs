@@ -108,19 +108,17 @@ impl<'s> Deciding<'s> {
             },
             Treatment::Networks(_) | Treatment::NeverTouch { .. } => {}
         }
-        let (candidates, named_by) = match claim {
-            None => (clusters.to_vec(), None),
-            Some(Claim { cluster: name, named_by }) => {
-                let meant: Vec<&'s Cluster> =
-                    clusters.iter().copied().filter(|cluster| cluster.id.name == *name).collect();
-                if meant.is_empty() {
-                    return Err(self.unless_off(Reason::UnknownCluster { named_by: Some(named_by.clone()) }));
-                }
-                (meant, Some(named_by.clone()))
-            }
-        };
+        let is_claimed = |cluster: &&'s Cluster| claim.is_none_or(|claim| claim.cluster == cluster.id.name);
+        let candidates: Vec<&'s Cluster> = clusters.iter().copied().filter(is_claimed).collect();
+        let named_by = claim.map(|claim| claim.named_by.clone());
         let lead = self.lead(system, role, clusters, pod, namespace);
         let (cluster, found_by) = match (&candidates[..], lead) {
+            ([], Some(Lead::To(leads))) => {
+                let claimed = format!("the cluster that {} names", named_by.unwrap_or_default());
+                let lead = leads.first().copied();
+                return Err(self.unless_off(Reason::OwnerMismatch { claimed, lead }));
+            }
+            ([], _) => return Err(self.unless_off(Reason::UnknownCluster { named_by })),
             (candidates, Some(Lead::To(leads))) => {
                 let both: Vec<&'s Cluster> = candidates
                     .iter()
@@ -172,8 +170,8 @@ impl<'s> Deciding<'s> {
         Some(self.snapshot.lead(namespace, system, clusters, &owners))
     }
 
-    fn mismatch(&mut self, candidates: &[&'s Cluster], lead: Option<&'s Cluster>) -> Reason<'s> {
-        let Some(claimed) = candidates.first().copied() else { return Reason::NotStorage };
+    fn mismatch(&self, candidates: &[&'s Cluster], lead: Option<&'s Cluster>) -> Reason<'s> {
+        let claimed = candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
         self.unless_off(Reason::OwnerMismatch { claimed, lead })
     }
 
@@ -211,7 +209,7 @@ impl<'s> Deciding<'s> {
 
     /// The StorageNetwork that counts for a cluster, where there is one.
     pub(super) fn counting(&self, cluster: &Cluster) -> Option<&'s StorageNetwork> {
-        self.snapshot.storage_networks_of(cluster).first().copied()
+        self.snapshot.storage_network_of(cluster)
     }
 
     /// Notes to which of `clusters` a pod belongs, and the mode that goes with that. A pod that may be of several has the

@@ -41,18 +41,16 @@ impl<'s> Deciding<'s> {
         }
         // What it may have looked like before does not matter any more.
         (self.recognised, self.cluster) = (None, None);
+        let client = match asked {
+            Some((asked, by)) => self.client(asked, by, namespace)?,
+            None => None,
+        };
+        let clients_mode = self.mode;
+        // What the namespace gives to all its pods comes first: asking for a cluster's network is no way out of it.
         let mut offers: Vec<Offer<'s>> = Vec::new();
-        let mut is_off = false;
-        if let Some((asked, by)) = asked {
-            match self.client(asked, by, namespace)? {
-                Some(offer) => offers.push(offer),
-                None => is_off = true,
-            }
-        }
         for network in selecting {
             let mode = self.mode_of(None, Some(network));
             if mode.mode == Mode::Off {
-                is_off = true;
                 continue;
             }
             // The mildest of the modes counts: more may not be done to a pod than any of them asks for.
@@ -62,17 +60,22 @@ impl<'s> Deciding<'s> {
             self.storage_networks.push(network);
             offers.push(self.selected(network, pod)?);
         }
-        let Some(first) = offers.first() else {
-            return Err(if is_off { Reason::ModeOff } else { otherwise });
-        };
+        match client {
+            Some(client) if offers.is_empty() => offers.push(client),
+            Some(client) if clients_mode.mode > self.mode.mode => {
+                self.remarks.push(Remark::ClientNotAttached(client.part.declarer, clients_mode.mode));
+            }
+            Some(client) if matches!(client.provider.provider, Provider::Attach(_)) => offers.push(client),
+            Some(_) | None => {}
+        }
+        let Some(first) = offers.first() else { return Err(Reason::ModeOff) };
         let (provider, followed) = (first.provider.clone(), first.part.declarer);
         let mut parts = Vec::new();
         for offer in offers {
-            match offer.part.declarer {
-                Declarer::StorageNetwork(ignored) if offer.provider.provider != provider.provider => {
-                    self.remarks.push(Remark::OtherProvider { followed, ignored });
-                }
-                Declarer::StorageNetwork(_) | Declarer::Cluster(_) => parts.push(offer.part),
+            if offer.provider.provider == provider.provider {
+                parts.push(offer.part);
+            } else {
+                self.remarks.push(Remark::OtherProvider { followed, ignored: offer.part.declarer });
             }
         }
         self.provider = Some(provider.clone());

@@ -6,7 +6,7 @@ use super::decision::Declarer;
 use crate::network::attachment::AttachmentError;
 use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkSelection, SpecProblem, shorten};
 use crate::storage::{System, WorkloadKind};
-use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, StorageNetwork};
+use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Mode, StorageNetwork};
 
 /// Why a pod is not changed.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub enum Reason<'s> {
     },
     /// The pod's owners do not lead to the cluster that it claims to be of.
     OwnerMismatch {
-        /// The cluster that its namespace or its labels claim.
-        claimed: &'s Cluster,
+        /// The cluster that its namespace or its labels claim, in words.
+        claimed: String,
         /// The one that its owners lead to, where they lead to one.
         lead: Option<&'s Cluster>,
     },
@@ -137,8 +137,10 @@ pub enum Remark<'s> {
         /// Who is followed.
         followed: Declarer<'s>,
         /// Who is not.
-        ignored: &'s StorageNetwork,
+        ignored: Declarer<'s>,
     },
+    /// A client is not attached because of the mode of the cluster that it asks for, and gets what its namespace declares.
+    ClientNotAttached(Declarer<'s>, Mode),
     /// A pod of a cluster asks for the network of clients too, which is not read.
     AttachIgnored,
     /// The pod leaves the host network at the risk that the setting names.
@@ -353,6 +355,9 @@ impl fmt::Display for Remark<'_> {
                 f,
                 "{ignored} asks for another provider than {followed}, and a pod can have one; {ignored} is not followed for it"
             ),
+            Self::ClientNotAttached(declarer, mode) => {
+                write!(f, "the mode of {declarer} is {}, so its network is not attached", mode.name())
+            }
             Self::AttachIgnored => write!(f, "it is a pod of a storage cluster itself, so {ATTACH_ANNOTATION} is not read"),
             Self::RiskTaken => f.write_str(
                 "it leaves the host network, as attach-csi-node-plugins-and-risk-hung-mounts asks: when it restarts, the volumes that it mounted on its node hang",

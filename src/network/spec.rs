@@ -197,33 +197,9 @@ impl<'v> Reader<'v> {
             let mend = format!("name an attachment definition for {known}, or set provider to \"\"");
             self.problem(selectors.field, "provider multus needs at least one network selector".to_owned(), &mend);
         }
-        let mut selections: BTreeMap<NetworkKey, NetworkSelection> = BTreeMap::new();
-        for key in keys {
-            let Some(text) = selectors.texts.get(key.as_str()) else { continue };
-            let field = format!("{}.{key}", selectors.field);
-            match NetworkSelection::from_selector(text, namespace) {
-                Ok(None) => {}
-                Err(error) => {
-                    let mend = format!(
-                        "write [namespace/]name[@interface], such as {namespace}/my-network, or the JSON of one selection"
-                    );
-                    self.problem(&field, format!("the selector {:?} is invalid: {error}", shorten(text)), &mend);
-                }
-                Ok(Some(selection)) => {
-                    let taken = selections.iter().find(|(_, other)| {
-                        other.interface.is_some()
-                            && other.interface == selection.interface
-                            && other.attachment != selection.attachment
-                    });
-                    if let (Some((other, _)), Some(interface)) = (taken, &selection.interface) {
-                        let fault = format!("it asks for the interface \"{interface}\", and so does \"{other}\"");
-                        self.problem(&field, fault, "give each network an interface name of its own, or none");
-                    }
-                    selections.insert(key.clone(), selection);
-                }
-            }
-        }
-        selections
+        let known = keys.iter().filter_map(|key| Some((key, *selectors.texts.get(key.as_str())?)));
+        let field = format!("{}.{}", self.path, selectors.field);
+        read_selections(&field, known, namespace, &mut self.problems)
     }
 
     /// Rules 5 to 8 of Rook's validation. The ranges themselves are for Ceph; a decision does not use them.
@@ -285,8 +261,56 @@ impl<'v> Reader<'v> {
     }
 }
 
+/// Reads what keys select, in a resource in `namespace` whose map of them lies at `field`; an empty text selects nothing. What is
+/// wrong goes to `problems`.
+pub fn read_selections<'t>(
+    field: &str,
+    texts: impl IntoIterator<Item = (&'t NetworkKey, &'t str)>,
+    namespace: &str,
+    problems: &mut Vec<SpecProblem>,
+) -> BTreeMap<NetworkKey, NetworkSelection> {
+    let mut selections: BTreeMap<NetworkKey, NetworkSelection> = BTreeMap::new();
+    for (key, text) in texts {
+        let field = format!("{field}.{key}");
+        let selection = match read_selection(&field, text, namespace) {
+            Ok(Some(selection)) => selection,
+            Ok(None) => continue,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let taken = selections.iter().find(|(_, other)| {
+            other.interface.is_some()
+                && other.interface == selection.interface
+                && other.attachment != selection.attachment
+        });
+        if let (Some((other, _)), Some(interface)) = (taken, &selection.interface) {
+            let fault = format!("it asks for the interface \"{interface}\", and so does \"{other}\"");
+            problems.push(SpecProblem::new(&field, fault, "give each network an interface name of its own, or none"));
+        }
+        selections.insert(key.clone(), selection);
+    }
+    selections
+}
+
+/// Reads one selector that lies at `field`; an empty text selects nothing.
+///
+/// # Errors
+/// Where it is no selector.
+pub fn read_selection(field: &str, text: &str, namespace: &str) -> Result<Option<NetworkSelection>, SpecProblem> {
+    NetworkSelection::from_selector(text, namespace).map_err(|error| {
+        let fault = format!("the selector {:?} is invalid: {error}", shorten(text));
+        let mend =
+            format!("write [namespace/]name[@interface], such as {namespace}/my-network, or the JSON of one selection");
+        SpecProblem::new(field, fault, &mend)
+    })
+}
+
 impl SpecProblem {
-    fn new(field: &str, fault: String, mend: &str) -> Self {
+    /// A problem with the field at a path.
+    #[must_use]
+    pub fn new(field: &str, fault: String, mend: &str) -> Self {
         Self { field: field.to_owned(), fault, mend: mend.to_owned() }
     }
 }

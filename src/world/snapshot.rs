@@ -134,11 +134,18 @@ impl Snapshot {
         self.storage_networks.values().map(AsRef::as_ref)
     }
 
-    /// The StorageNetworks that are about `cluster`, the one that counts first: the oldest, so that nothing that is added later
+    /// All StorageNetworks that are about `cluster`, the one that counts first: the oldest, so that nothing that is added later
     /// changes what a running cluster has.
     #[must_use]
     pub fn storage_networks_of(&self, cluster: &Cluster) -> Vec<&StorageNetwork> {
         self.by_age(&cluster.id.namespace, |network| network.is_about(cluster))
+    }
+
+    /// The StorageNetwork that counts for `cluster`, where there is one.
+    #[must_use]
+    pub fn storage_network_of(&self, cluster: &Cluster) -> Option<&StorageNetwork> {
+        let here = self.storage_networks.in_namespace(&cluster.id.namespace).map(AsRef::as_ref);
+        here.filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
     }
 
     /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.

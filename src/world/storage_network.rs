@@ -14,7 +14,8 @@ use super::kind::ObjectName;
 use super::settings::Mode;
 use crate::api;
 use crate::network::provider::{Genie, Knitter, multus};
-use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider, SpecProblem, shorten};
+use crate::network::spec::{read_selection, read_selections};
+use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider, SpecProblem};
 use crate::storage::{Catalogue, Operator, Requirement, RoleName, Selector, System, Treatment};
 
 /// One StorageNetwork.
@@ -127,7 +128,7 @@ impl StorageNetwork {
                 Self { created, generation, target, mode: written.spec.mode.map(mode), declared, id }
             }
             Err(error) => {
-                let problem = SpecProblem { field: error.field, fault: error.fault, mend: api::READ_MEND.to_owned() };
+                let problem = SpecProblem::new(&error.field, error.fault, api::READ_MEND);
                 let target = target_at_least(object);
                 Self { created, generation, target, mode: None, declared: Err(vec![problem]), id }
             }
@@ -217,36 +218,14 @@ impl<'r> Reader<'r> {
         field: &str,
         written: &BTreeMap<String, String>,
     ) -> BTreeMap<NetworkKey, NetworkSelection> {
-        let mut selections: BTreeMap<NetworkKey, NetworkSelection> = BTreeMap::new();
-        for (key, text) in written {
-            let field = format!("{field}.{key}");
-            let Some(selection) = self.selection(&field, text) else { continue };
-            let taken = selections.iter().find(|(_, other)| {
-                other.interface.is_some()
-                    && other.interface == selection.interface
-                    && other.attachment != selection.attachment
-            });
-            if let (Some((other, _)), Some(interface)) = (taken, &selection.interface) {
-                let fault = format!("it asks for the interface \"{interface}\", and so does \"{other}\"");
-                self.problem(&field, fault, "give each network an interface name of its own, or none");
-            }
-            selections.insert(key.as_str().into(), selection);
+        for (key, _) in written.iter().filter(|(_, text)| text.is_empty()) {
+            let fault = "it selects nothing".to_owned();
+            self.problem(&format!("{field}.{key}"), fault, "name an attachment definition, or remove the key");
         }
-        selections
-    }
-
-    fn selection(&mut self, field: &str, text: &str) -> Option<NetworkSelection> {
-        let fault = match NetworkSelection::from_selector(text, self.namespace) {
-            Ok(Some(selection)) => return Some(selection),
-            Ok(None) => "the selector is empty".to_owned(),
-            Err(error) => format!("the selector {:?} is invalid: {error}", shorten(text)),
-        };
-        let mend = format!(
-            "write [namespace/]name[@interface], such as {}/my-network, or the JSON of one selection",
-            self.namespace
-        );
-        self.problem(field, fault, &mend);
-        None
+        let texts: Vec<(NetworkKey, &str)> =
+            written.iter().map(|(key, text)| (key.as_str().into(), text.as_str())).collect();
+        let texts = texts.iter().map(|(key, text)| (key, *text));
+        read_selections(field, texts, self.namespace, &mut self.problems)
     }
 
     fn default_network(&mut self, spec: &api::StorageNetworkSpec) -> Option<NetworkSelection> {
@@ -260,7 +239,13 @@ impl<'r> Reader<'r> {
             let fault = format!("provider {} cannot replace the default network", provider.name());
             self.problem("spec.defaultNetwork", fault, "use provider multus, or remove it");
         }
-        let selection = self.selection("spec.defaultNetwork", text)?;
+        let selection = match read_selection("spec.defaultNetwork", text, self.namespace) {
+            Ok(selection) => selection?,
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
         if let Some(why) = multus::unsupported_as_default(&selection) {
             self.problem("spec.defaultNetwork", why, "say no more than which network it is");
         }
@@ -357,7 +342,7 @@ impl<'r> Reader<'r> {
     }
 
     fn problem(&mut self, field: &str, fault: String, mend: &str) {
-        self.problems.push(SpecProblem { field: field.to_owned(), fault, mend: mend.to_owned() });
+        self.problems.push(SpecProblem::new(field, fault, mend));
     }
 }
 
@@ -398,3 +383,6 @@ impl fmt::Display for ClusterRef {
         write!(f, "{} {}", self.kind, self.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -184,3 +184,6 @@ impl Workloads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
+mod generated;
+mod storage_networks;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::{Arc, LazyLock};
 
 use json_patch::Patch;
-use proptest::collection::{btree_map, vec};
-use proptest::option;
+use proptest::collection::vec;
 use proptest::prelude::*;
 use rook_multihome::admit::{Decision, Pin, PodView, decide, patch};
 use rook_multihome::network::NETWORKS_ANNOTATION;
@@ -22,7 +24,10 @@ use rook_multihome::wire::{self, Review};
 use rook_multihome::world::{Concern, Entry, Mode, ObjectKind, Outcome, OutcomeRule, Settings, Snapshot, World};
 use serde_json::{Map, Value, json};
 
+use generated::{element, json_value, network, origin, pod, text};
+
 const NAMESPACE: &str = "rook-ceph";
+static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::built_in().unwrap()));
 
 fn review(object: &Value) -> String {
     json!({
@@ -47,7 +52,7 @@ fn reviewed<T>(snapshot: &Snapshot, object: &Value, take: impl FnOnce(&Decision<
 /// The patched object where there was a patch.
 fn answer(snapshot: &Snapshot, object: &Value) -> Option<Value> {
     let operations = reviewed(snapshot, object, |_, operations, response| {
-        assert_eq!(response["allowed"], true, "nothing is refused by default");
+        assert_eq!(response["allowed"], true, "nothing but a client's request is refused by default");
         let operations = operations?;
         assert_eq!(operations.is_empty(), response.get("patch").is_none());
         Some(operations)
@@ -68,7 +73,6 @@ fn decided(snapshot: &Snapshot, object: &Value) -> (String, Value) {
 }
 
 fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -> Snapshot {
-    static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::built_in().unwrap()));
     let catalogue = &*CATALOGUE;
     let mut world = World::new(Arc::clone(catalogue), settings);
     for kind in ObjectKind::always(catalogue) {
@@ -88,143 +92,6 @@ fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -
         world.replace_all(&kind, entries);
     }
     world.snapshot()
-}
-
-/// Text of every kind, and often text that means something.
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => prop::sample::select(vec!["a", "b", "rook-ceph", "storage", "net1", "net2", "public0", "", " ", "x/y", "@", "~", "\"", "null"]).prop_map(str::to_owned),
-        1 => any::<String>(),
-    ]
-}
-
-fn json_value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<u64>().prop_map(Value::from),
-        text().prop_map(Value::from),
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        prop_oneof![
-            vec(inner.clone(), 0..3).prop_map(Value::from),
-            btree_map(text(), inner, 0..3).prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-/// An element that Multus takes, with fields that nobody has heard of.
-fn element() -> impl Strategy<Value = Value> {
-    let name = prop::sample::select(vec!["a", "b", "public-net", "cluster-net", "My.Net"]);
-    let namespace = option::of(prop::sample::select(vec!["rook-ceph", "storage", ""]));
-    let interface = option::of(prop::sample::select(vec!["net1", "net2", "net7", "eth9"]));
-    let foreign = btree_map("[a-z-]{1,6}x", json_value(), 0..3);
-    (name, namespace, interface, foreign).prop_map(|(name, namespace, interface, foreign)| {
-        let mut element: Map<String, Value> = foreign.into_iter().collect();
-        element.insert("name".into(), name.into());
-        element.extend(namespace.map(|namespace| ("namespace".to_owned(), Value::from(namespace))));
-        element.extend(interface.map(|interface| ("interface".to_owned(), Value::from(interface))));
-        Value::Object(element)
-    })
-}
-
-fn annotation() -> impl Strategy<Value = String> {
-    prop_oneof![
-        2 => vec(element(), 0..4).prop_map(|elements| Value::from(elements).to_string()),
-        1 => vec(element(), 0..3).prop_map(|elements| serde_json::to_string_pretty(&elements).unwrap()),
-        1 => prop::sample::select(vec!["", "a", "a,b", "storage/a@net1, b", "rook-ceph/public-net", "a,", "[", "[null]", "{}", "null"]).prop_map(str::to_owned),
-        1 => text(),
-    ]
-}
-
-fn pod() -> impl Strategy<Value = Value> {
-    let apps = vec![
-        "rook-ceph-osd",
-        "rook-ceph-mon",
-        "rook-ceph-mgr",
-        "rook-ceph-tools",
-        "rook-ceph-exporter",
-        "rook-ceph-rgw",
-        "rook-ceph-nfs",
-        "rook-ceph-operator",
-        "x.rbd.csi.ceph.com-ctrlplugin",
-        "x.rbd.csi.ceph.com-nodeplugin",
-        "rook-ceph-osd-prepare",
-        "other",
-    ];
-    let labels =
-        option::of((prop::sample::select(apps), btree_map(text(), text(), 0..3)).prop_map(|(app, mut labels)| {
-            labels.insert("app".to_owned(), app.to_owned());
-            labels
-        }));
-    let annotations = option::of((option::weighted(0.7, annotation()), btree_map(text(), text(), 0..3)).prop_map(
-        |(own, mut others)| {
-            others.extend(own.map(|own| (NETWORKS_ANNOTATION.to_owned(), own)));
-            others
-        },
-    ));
-    let arguments = vec(prop_oneof![text(), Just("--public-addr=$(ROOK_POD_IP)".to_owned())], 0..3);
-    let spec = (option::of(any::<bool>()), option::of(text()), arguments, json_value(), any::<bool>());
-    (labels, annotations, option::weighted(0.95, spec), json_value()).prop_map(|(labels, annotations, spec, foreign)| {
-        let spec = spec.map(|(host_network, dns_policy, arguments, foreign, odd)| {
-            let containers = if odd { foreign.clone() } else { json!([{"name": "c", "args": arguments}]) };
-            json!({"hostNetwork": host_network, "dnsPolicy": dns_policy, "containers": containers, "foreign": foreign})
-        });
-        json!({"metadata": {"generateName": "p-", "labels": labels, "annotations": annotations, "foreign": foreign}, "spec": spec, "status": foreign})
-    })
-}
-
-fn network() -> impl Strategy<Value = Value> {
-    let selector = prop_oneof![
-        prop::sample::select(vec![
-            "public-net",
-            "cluster-net@net2",
-            "storage/a@public0",
-            "missing",
-            "",
-            "%",
-            r#"{"name":"a","ips":["10.0.0.1"]}"#
-        ])
-        .prop_map(str::to_owned),
-        text(),
-    ];
-    let selectors = btree_map(
-        prop::sample::select(vec!["public".to_owned(), "cluster".to_owned(), "odd".to_owned()]),
-        selector,
-        0..3,
-    );
-    let shaped = (prop::sample::select(vec!["", "host", "multus", "multus", "foo"]), selectors, any::<bool>())
-        .prop_map(|(provider, selectors, host)| json!({"provider": provider, "selectors": selectors, "hostNetwork": host && provider.is_empty()}));
-    prop_oneof![8 => shaped, 1 => json_value()]
-}
-
-/// What says where a pod comes from and where it has to run: well shaped, odd in one place, or anything at all.
-fn origin() -> impl Strategy<Value = Value> {
-    let or_odd = |shaped: BoxedStrategy<Value>| prop_oneof![6 => shaped, 1 => json_value()].boxed();
-    let list = |of: BoxedStrategy<Value>| or_odd(vec(of, 0..3).prop_map(Value::from).boxed());
-    let word = || prop_oneof![text(), Just("kubernetes.io/hostname".to_owned()), Just("metadata.name".to_owned())];
-    let requirement =
-        (word(), prop::sample::select(vec!["In", "NotIn", "Exists"]), list(text().prop_map(Value::from).boxed()))
-            .prop_map(|(key, operator, values)| json!({"key": key, "operator": operator, "values": values}));
-    let requirements = list(or_odd(requirement.boxed()));
-    let term = (requirements.clone(), requirements)
-        .prop_map(|(expressions, fields)| json!({"matchExpressions": expressions, "matchFields": fields}));
-    let affinity = list(or_odd(term.boxed())).prop_map(|terms| {
-        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}})
-    });
-    let selector = or_odd(btree_map(word(), text(), 0..3).prop_map(|labels| json!(labels)).boxed());
-    let owner = (text(), text(), option::of(any::<bool>()))
-        .prop_map(|(name, uid, controller)| json!({"kind": "Job", "name": name, "uid": uid, "controller": controller}));
-    let name = prop_oneof![2 => Just(Value::Null), 1 => or_odd(text().prop_map(Value::from).boxed())];
-    (list(or_odd(owner.boxed())), name, option::of(selector), or_odd(affinity.boxed())).prop_map(
-        |(owners, name, selector, affinity)| {
-            json!({
-                "metadata": {"ownerReferences": owners},
-                "spec": {"nodeName": name, "nodeSelector": selector, "affinity": affinity},
-            })
-        },
-    )
 }
 
 const ATTACHMENTS: [(&str, &str); 4] =

@@ -1,0 +1,133 @@
+//! What is read of a StorageNetwork, and everything that is refused, as tables.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use serde_json::json;
+
+use super::*;
+
+fn read(spec: &Value) -> StorageNetwork {
+    let catalogue = Catalogue::built_in().unwrap();
+    let id = ObjectName { namespace: "ns".to_owned(), name: "sn".to_owned() };
+    let object =
+        json!({"metadata": {"name": "sn", "generation": 3, "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec});
+    StorageNetwork::read(&id, &object, &catalogue)
+}
+
+fn cassandra() -> Value {
+    json!({"group": "cassandra.rook.io", "kind": "Cluster", "name": "c"})
+}
+
+#[test]
+fn what_is_declared_is_read() {
+    let network = read(&json!({
+        "clusterRef": cassandra(),
+        "interfaces": {"client": "client-net", "replication": "storage/replication-net@repl0", "backup": "backup-net"},
+        "roles": [
+            {"name": "member", "interfaces": ["replication", "client"]},
+            {"name": "reaper", "provider": "host"},
+            {"name": "backup", "podSelector": {"matchLabels": {"app": "backup"}}, "interfaces": ["backup"]},
+        ],
+        "nodeInterfaces": [{"nodeSelector": {"matchLabels": {"rack": "1"}}, "interfaces": {"replication": "rack1"}}],
+        "defaultNetwork": "storage/pod-net",
+        "mode": "audit",
+        "allowedNamespaces": ["a", "b"],
+    }));
+    assert_eq!((network.generation, &*network.created), (3, "2026-01-01T00:00:00Z"));
+    assert_eq!(network.mode, Some(Mode::Audit));
+    let declared = network.declared.unwrap();
+    assert_eq!(declared.spec.provider, Provider::MULTUS);
+    let selected: Vec<String> =
+        declared.spec.selections.iter().map(|(key, network)| format!("{key}={}", network.attachment)).collect();
+    assert_eq!(selected, ["backup=ns/backup-net", "client=ns/client-net", "replication=storage/replication-net"]);
+    let order: Vec<&str> = declared.roles[0].networks.iter().flatten().map(NetworkKey::as_str).collect();
+    assert_eq!(order, ["replication", "client"]);
+    assert_eq!(declared.roles[1].provider, Some(Provider::Host));
+    assert!(declared.roles[1].networks.is_none());
+    assert_eq!(declared.node_interfaces.len(), 1);
+    assert_eq!(declared.default_network.unwrap().attachment.to_string(), "storage/pod-net");
+    assert!(declared.allowed.contains("a") && !declared.allowed.contains("c"));
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_with_its_field_and_mend() {
+    for (spec, said) in [
+        (json!({}), "spec: nothing says which pods are meant; add clusterRef, or podSelector"),
+        (json!({"clusterRef": cassandra(), "podSelector": {}, "interfaces": {"client": "n"}}), "keep one of the two"),
+        (
+            json!({"clusterRef": cassandra(), "system": "custom", "interfaces": {"client": "n"}}),
+            "spec.system: it goes with podSelector",
+        ),
+        (
+            json!({"clusterRef": {"group": "x.io", "kind": "Db", "name": "d"}, "interfaces": {"client": "n"}}),
+            "spec.clusterRef: no storage system has clusters of the kind Db of x.io",
+        ),
+        (json!({"clusterRef": cassandra()}), "provider multus needs a network to attach"),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": ""}}),
+            "spec.interfaces.client: it selects nothing",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": "a/b/c"}}),
+            "spec.interfaces.client: the selector \"a/b/c\" is invalid",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": "a@x", "replication": "b@x"}}),
+            "it asks for the interface \"x\", and so does \"client\"",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"clients": "a"}}),
+            "cassandra has no key clients, and no role here asks for it; write one of client, replication",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": "a"}, "roles": [{"name": "membr"}]}),
+            "spec.roles[0]: cassandra has no role membr; mend the name, or give the role a podSelector",
+        ),
+        (
+            json!({"podSelector": {}, "interfaces": {"client": "a"}, "roles": [{"name": "x"}]}),
+            "nothing says which pods have the role x",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": "a"}, "roles": [{"name": "member"}, {"name": "member"}]}),
+            "spec.roles[1].name: the role member is given twice",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": "a"}, "roles": [{"name": "member", "interfaces": ["x"]}]}),
+            "spec.roles[0].interfaces: nothing is declared for the key x; add spec.interfaces.x",
+        ),
+        (
+            json!({"clusterRef": cassandra(), "interfaces": {"client": "a"}, "roles": [{"name": "member", "interfaces": ["client", "client"]}]}),
+            "the key client is given twice",
+        ),
+        (
+            json!({"clusterRef": {"group": "ceph.rook.io", "kind": "CephCluster", "name": "c"}, "interfaces": {"public": "a"}, "roles": [{"name": "operator", "interfaces": ["public"]}]}),
+            "pods of the role operator are never touched",
+        ),
+        (
+            json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}, "interfaces": {"x": "a"}}),
+            "spec.podSelector: ",
+        ),
+        (
+            json!({"podSelector": {}, "provider": "host", "defaultNetwork": "a"}),
+            "provider host cannot replace the default network",
+        ),
+        (
+            json!({"podSelector": {}, "provider": "genie", "interfaces": {"x": "a"}, "defaultNetwork": "a"}),
+            "provider genie cannot replace",
+        ),
+        (json!({"podSelector": {}, "colour": "red"}), "spec.colour: unknown field `colour`"),
+        (json!({"podSelector": {}, "provider": "bridge"}), "spec.provider: unknown variant `bridge`"),
+    ] {
+        let problems: Vec<String> = read(&spec).declared.unwrap_err().iter().map(ToString::to_string).collect();
+        assert!(problems.join("\n").contains(said), "{spec}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_broken_selector_selects_nothing_and_a_broken_spec_still_has_its_cluster() {
+    let network =
+        read(&json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}, "interfaces": {"x": "a"}}));
+    assert!(network.target.is_none());
+    let network = read(&json!({"clusterRef": cassandra(), "colour": "red"}));
+    assert!(matches!(network.target, Some(Target::Cluster(ClusterRef { name, .. })) if name == "c"));
+}
