@@ -68,7 +68,7 @@ impl Installed {
         let mut pause = FIRST_PAUSE;
         loop {
             // Whoever waits holds a receiver for as long, and no longer.
-            if self.answer.receiver_count() == 0 {
+            while self.answer.receiver_count() == 0 {
                 self.wanted.notified().await;
                 pause = FIRST_PAUSE;
             }
