@@ -175,9 +175,16 @@ fn a_replica_is_ready_when_it_knows_the_workloads_too_and_says_what_to_allow() {
     assert!(said.starts_with("[-] watch statefulsets.apps in rook-cassandra: not listed yet; "), "{said}");
     let advice = "give this service account the verbs list and watch on statefulsets.apps in rook-cassandra";
     assert!(said.ends_with(advice), "{said}");
+    wait_for("another refusal", || api.asked_for(STATEFUL_SETS).len() > 2);
     api.allow("statefulsets");
     server.wait_until_ready();
     assert_eq!(check(&server, WORKLOADS), WORKLOADS_SYNCED);
+    let complaints: Vec<Value> = server.log_so_far().into_iter().filter(|line| line["level"] == "WARN").collect();
+    assert!(complaints.len() == 1 && complaints[0]["resource"] == WORKLOADS, "{complaints:#?}");
+    assert!(
+        complaints[0]["error"].as_str().unwrap().ends_with(advice),
+        "it is said once, and in full: {complaints:#?}"
+    );
 }
 
 #[test]
