@@ -25,7 +25,7 @@ pub(super) struct Installed {
     answer: watch::Sender<Answer>,
     /// Somebody has begun to wait.
     wanted: Notify,
-    /// Somebody has lost what was there.
+    /// Somebody was told something else than before.
     urgent: Notify,
 }
 
@@ -89,7 +89,7 @@ impl Installed {
         }
     }
 
-    /// The next answers are to come soon: what was there is not there any more, and may be back at once.
+    /// The next answers are to come soon: what the API server says is not what it said before, and may change again at once.
     pub(super) fn hurry(&self) {
         self.urgent.notify_one();
     }

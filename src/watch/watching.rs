@@ -45,7 +45,7 @@ pub(super) struct Watching {
 /// What said last that there is no such resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeniedBy {
-    /// The list of all APIs: as good as a list of objects, and that it cannot be asked for now does not change it.
+    /// The list of all APIs: as good as a list without objects, and that nothing can be asked for now does not change it.
     Apis,
     /// Nothing but the answer to a request for the resource.
     Answer,
@@ -144,8 +144,12 @@ impl Watching {
         self.denied_since = None;
         // Where the API server says that it will not say.
         let is_refused = code.is_some_and(|code| (400..500).contains(&code));
+        let starts_anew = is_refused && !self.progress.was_listed();
+        if starts_anew && self.refused_since.is_none() {
+            self.inquiry.hurry();
+        }
         self.refused_since = is_refused.then(|| self.refused_since.unwrap_or_else(Instant::now));
-        let is_doubtful = self.denied_by == DeniedBy::Answer;
+        let is_doubtful = self.denied_by == DeniedBy::Answer || self.progress.was_listed();
         if is_doubtful && self.refused_since.is_some_and(|since| since.elapsed() >= DOUBTED_AFTER) {
             self.progress.doubt();
         }
@@ -161,7 +165,7 @@ impl Watching {
             tracing::warn!(resource = self.name, error = message, "watching failed; trying again");
         }
         // Who has no right to a resource is refused also where there is none.
-        if is_refused && !self.progress.was_listed() { Next::StartAnew } else { Next::Resume }
+        if starts_anew { Next::StartAnew } else { Next::Resume }
     }
 
     /// Brings one event into the world. A list is taken over whole when it is complete, so that nothing is ever missing only
