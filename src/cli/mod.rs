@@ -149,7 +149,8 @@ impl Logs {
         let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
         let filter = if filter.is_empty() { "info" } else { &filter };
         // The client's own complaints say less than ours about the same failures; who wants them names it.
-        let filter = if filter.contains("kube") { filter.to_owned() } else { format!("{filter},kube_client=off") };
+        let is_named = filter.contains("kube");
+        let filter = if is_named { filter.to_owned() } else { format!("{filter},kube_client=off,kube_runtime=off") };
         let filter = filter.as_str();
         let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
             hint(&format!("warning: RUST_LOG is {filter:?}, which cannot be read ({error}); logging as with info"));

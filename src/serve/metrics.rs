@@ -1,6 +1,7 @@
 //! Metrics, in the OpenMetrics text that Prometheus reads. Each is described in `docs/metrics.md`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus_client::encoding::text::encode;
@@ -18,12 +19,14 @@ use crate::status::ledger::Outcome;
 use crate::status::standing::Standing;
 use crate::tls::keeping::{Keeping, Trusted};
 use crate::tls::rotation::Stage;
-use crate::watch::State;
+use crate::watch::{KindProgress, State};
 use crate::world::Mode;
 
 /// Everything that is counted.
 pub(super) struct Metrics {
     registry: Registry,
+    /// Held from when series are made anew until they are written.
+    writing: Mutex<()>,
     reviews: Family<ReviewLabels, Counter>,
     review_seconds: Histogram,
     rejected_requests: Family<CodeLabels, Counter>,
@@ -128,11 +131,14 @@ struct StageLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WatchLabels {
     resource: String,
+    /// Not `namespace`: that is where a Prometheus says that this replica is.
+    watched_namespace: Option<String>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WatchStateLabels {
     resource: String,
+    watched_namespace: Option<String>,
     state: &'static str,
 }
 
@@ -143,6 +149,7 @@ impl Metrics {
     pub(super) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("rook_multihome"),
+            writing: Mutex::default(),
             reviews: Family::default(),
             review_seconds: Histogram::new(REVIEW_BUCKETS),
             rejected_requests: Family::default(),
@@ -304,6 +311,7 @@ impl Metrics {
 
     /// The text of all metrics, with those of `parts` as they are now.
     pub(super) fn text(&self, parts: &Parts) -> Result<String, std::fmt::Error> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.update(parts);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -332,21 +340,7 @@ impl Metrics {
         if let Some(standing) = &parts.standing {
             self.update_standing(standing);
         }
-        for kind in parts.progress.kinds() {
-            let labels = WatchLabels { resource: kind.resource().to_owned() };
-            for state in [State::Listing, State::Synced, State::NotInstalled] {
-                let labels = WatchStateLabels { resource: kind.resource().to_owned(), state: state_name(state) };
-                self.watch_state.get_or_create(&labels).set(i64::from(kind.state() == state));
-            }
-            let now = Instant::now();
-            if let Some(age) = kind.age_of_last_event(now) {
-                self.watch_age.get_or_create(&labels).set(age.as_secs_f64());
-            }
-            let failing = kind.failing_for(now).unwrap_or_default();
-            self.watch_failing.get_or_create(&labels).set(failing.as_secs_f64());
-            self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
-            self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
-        }
+        self.update_watches(&parts.progress.kinds());
         self.certificate_expiry.set(parts.certificate.expiry().map_or(0, unix_seconds));
         if let Some(keeping) = &parts.keeping {
             self.update_keeping(keeping);
@@ -363,6 +357,32 @@ impl Metrics {
         for outcome in Outcome::ALL {
             let labels = StatusLabels { outcome: outcome.name() };
             self.statuses.get_or_create(&labels).inner().store(standing.count_of(outcome), Ordering::Relaxed);
+        }
+    }
+
+    /// Watches come and go, and so do their series.
+    fn update_watches(&self, kinds: &[Arc<KindProgress>]) {
+        self.watch_state.clear();
+        self.watch_age.clear();
+        self.watch_failing.clear();
+        self.watch_malformed.clear();
+        self.watch_failures.clear();
+        let now = Instant::now();
+        for kind in kinds {
+            let watched_namespace = kind.namespace().map(str::to_owned);
+            let labels = WatchLabels { resource: kind.resource().to_owned(), watched_namespace };
+            for state in [State::Listing, State::Synced, State::NotInstalled] {
+                let WatchLabels { resource, watched_namespace } = labels.clone();
+                let labels = WatchStateLabels { resource, watched_namespace, state: state_name(state) };
+                self.watch_state.get_or_create(&labels).set(i64::from(kind.state() == state));
+            }
+            if let Some(age) = kind.age_of_last_event(now) {
+                self.watch_age.get_or_create(&labels).set(age.as_secs_f64());
+            }
+            let failing = kind.failing_for(now).unwrap_or_default();
+            self.watch_failing.get_or_create(&labels).set(failing.as_secs_f64());
+            self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
+            self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
         }
     }
 
