@@ -56,6 +56,8 @@ pub enum Reason<'s> {
     },
     /// The pod, or its namespace, asks for the network of a cluster's clients, and may not have it.
     ClientRefused {
+        /// Who asks.
+        asker: Asker,
         /// What is asked for.
         asked: String,
         /// Why not.
@@ -104,6 +106,15 @@ pub enum Reason<'s> {
     },
     /// The meta-plugin cannot attach the networks, or not without harm; a whole sentence.
     ProviderObstacle(String),
+}
+
+/// Whose annotation asks for the network of a cluster's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The pod's own.
+    Pod,
+    /// That of its namespace, on behalf of all pods there.
+    Namespace,
 }
 
 /// Why a client does not get what it asks for.
@@ -269,8 +280,12 @@ impl fmt::Display for Reason<'_> {
                 f,
                 "it claims to be a pod of {claimed}, but nothing of that cluster owns it; mend its labels, or who owns it"
             ),
-            Self::ClientRefused { asked, refusal } => {
-                write!(f, "it asks by {ATTACH_ANNOTATION} for the network of {}, ", shorten(asked))?;
+            Self::ClientRefused { asker, asked, refusal } => {
+                let asker = match asker {
+                    Asker::Pod => "it",
+                    Asker::Namespace => "its namespace",
+                };
+                write!(f, "{asker} asks by {ATTACH_ANNOTATION} for the network of {}, ", shorten(asked))?;
                 refusal.fmt(f)
             }
             Self::InvalidSpec(declarer, problems) => {
