@@ -99,10 +99,14 @@ pub fn summary(decision: &Decision<'_>) -> String {
             let default =
                 attachments.default_network.map(|selection| format!("the default network {}", selection.attachment));
             let networks: Vec<String> = added.chain(default).collect();
+            let [and_leaves, leaves] =
+                if decision.is_carried_out() { ["leaves", "leaves"] } else { ["leave", "would leave"] };
             match (attachments.host_network, networks.is_empty()) {
                 (HostNetwork::NotUsed, _) => format!("{gets} {}", networks.join(" and ")),
-                (HostNetwork::Left, false) => format!("{gets} {}, and leaves the host network", networks.join(" and ")),
-                (HostNetwork::Left, true) => "leaves the host network".to_owned(),
+                (HostNetwork::Left, false) => {
+                    format!("{gets} {}, and {and_leaves} the host network", networks.join(" and "))
+                }
+                (HostNetwork::Left, true) => format!("{leaves} the host network"),
             }
         }
         Verdict::UseHostNetwork => format!("{gets} the host network"),

@@ -41,8 +41,9 @@ impl<'s> Deciding<'s> {
         }
         // What it may have looked like before does not matter any more.
         (self.recognised, self.cluster) = (None, None);
+        self.mode = self.mode_of(None, None);
         let client = match asked {
-            Some((asked, asker)) => self.client(asked, asker, namespace)?,
+            Some((asked, asker)) => self.client(asked, asker, namespace).map_err(|reason| self.unless_off(reason))?,
             None => None,
         };
         let clients_mode = self.mode;

@@ -348,6 +348,20 @@ impl fmt::Display for Refusal<'_> {
     }
 }
 
+impl Remark<'_> {
+    /// Whether it says which networks a pod gets, and so nothing where it gets none.
+    pub(super) fn is_about_what_is_attached(&self) -> bool {
+        match self {
+            Self::NotBoundToNode(_) | Self::UnknownNode(..) => true,
+            Self::OwnDefaultNetwork(..)
+            | Self::OtherProvider { .. }
+            | Self::ClientNotAttached(..)
+            | Self::AttachIgnored
+            | Self::RiskTaken => false,
+        }
+    }
+}
+
 impl fmt::Display for Remark<'_> {
     /// One sentence about a pod, without its name and without a full stop.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -375,7 +389,7 @@ impl fmt::Display for Remark<'_> {
             }
             Self::AttachIgnored => write!(f, "it is a pod of a storage cluster itself, so {ATTACH_ANNOTATION} is not read"),
             Self::RiskTaken => f.write_str(
-                "it leaves the host network, as attach-csi-node-plugins-and-risk-hung-mounts asks: when it restarts, the volumes that it mounted on its node hang",
+                "attach-csi-node-plugins-and-risk-hung-mounts asks to take it off the host network: when it restarts, the volumes that it mounted on its node hang",
             ),
         }
     }
