@@ -227,7 +227,8 @@ fn columns_show(plane: &ControlPlane) {
     let mut lines = table.lines();
     let words: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(words, ["NAMESPACE", "NAME", "SYSTEM", "CLUSTER", "PROVIDER", "NETWORKS", "READY", "AGE"]);
-    let row = lines.find(|line| line.contains("cassandra")).unwrap();
+    let is_meant = |line: &&str| line.split_whitespace().take(2).eq(["rook-cassandra", "cassandra"]);
+    let row = lines.find(is_meant).unwrap();
     for shown in
         ["Cluster/rook-cassandra", "client=storage/client-net, replication=storage/replication-net@repl0", "False"]
     {

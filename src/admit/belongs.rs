@@ -112,6 +112,8 @@ impl<'s> Deciding<'s> {
         let candidates: Vec<&'s Cluster> = clusters.iter().copied().filter(is_claimed).collect();
         let named_by = claim.map(|claim| claim.named_by.clone());
         let lead = self.lead(system, role, clusters, pod, namespace);
+        // It is of none until its labels or its owners say so, not even of the only one.
+        self.cluster = None;
         let (cluster, found_by) = match (&candidates[..], lead) {
             ([], Some(Lead::To(leads))) => {
                 let claimed = format!("the cluster that {} names", named_by.unwrap_or_default());

@@ -23,6 +23,9 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 pub fn decide<'s>(snapshot: &'s Snapshot, admission: &Admission<'_>) -> Decision<'s> {
     let mut deciding = Deciding::new(snapshot);
     let verdict = deciding.verdict(admission).unwrap_or_else(Verdict::Leave);
+    if !matches!(verdict, Verdict::Attach(_) | Verdict::Leave(Reason::Agrees)) {
+        deciding.remarks.retain(|remark| !remark.is_about_what_is_attached());
+    }
     let concern = match &verdict {
         Verdict::Leave(reason) => reason.concern(),
         Verdict::Attach(_) | Verdict::UseHostNetwork => None,

@@ -10,7 +10,7 @@ use super::decision::{
 };
 use super::host::host_network;
 use super::pod::PodView;
-use super::reason::{Reason, Refusal, Remark};
+use super::reason::{Asker, Reason, Refusal, Remark};
 use crate::network::Provider;
 use crate::storage::System;
 use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, StorageNetwork};
@@ -31,8 +31,8 @@ impl<'s> Deciding<'s> {
     ) -> Result<Verdict<'s>, Reason<'s>> {
         let snapshot = self.snapshot;
         let asked = match pod.annotation(ATTACH_ANNOTATION) {
-            Some(asked) => Some((asked.trim(), "annotation")),
-            None => snapshot.asked_by_namespace(namespace).map(|asked| (asked, "annotation of the namespace")),
+            Some(asked) => Some((asked.trim(), Asker::Pod)),
+            None => snapshot.asked_by_namespace(namespace).map(|asked| (asked, Asker::Namespace)),
         };
         let asked = asked.filter(|(asked, _)| !asked.is_empty());
         let selecting = snapshot.storage_networks_for(namespace, pod);
@@ -41,13 +41,15 @@ impl<'s> Deciding<'s> {
         }
         // What it may have looked like before does not matter any more.
         (self.recognised, self.cluster) = (None, None);
+        self.mode = self.mode_of(None, None);
         let client = match asked {
-            Some((asked, by)) => self.client(asked, by, namespace)?,
+            Some((asked, asker)) => self.client(asked, asker, namespace).map_err(|reason| self.unless_off(reason))?,
             None => None,
         };
         let clients_mode = self.mode;
         // What the namespace gives to all its pods comes first: asking for a cluster's network is no way out of it.
         let mut offers: Vec<Offer<'s>> = Vec::new();
+        let mut gives_none = None;
         for network in selecting {
             let mode = self.mode_of(None, Some(network));
             if mode.mode == Mode::Off {
@@ -58,17 +60,25 @@ impl<'s> Deciding<'s> {
                 self.mode = mode;
             }
             self.storage_networks.push(network);
-            offers.push(self.selected(network, pod)?);
+            match self.selected(network, pod)? {
+                Some(offer) => offers.push(offer),
+                None => gives_none = Some(network),
+            }
         }
         match client {
-            Some(client) if offers.is_empty() => offers.push(client),
+            Some(client) if offers.is_empty() => {
+                self.mode = clients_mode;
+                offers.push(client);
+            }
             Some(client) if clients_mode.mode > self.mode.mode => {
                 self.remarks.push(Remark::ClientNotAttached(client.part.declarer, clients_mode.mode));
             }
             Some(client) if matches!(client.provider.provider, Provider::Attach(_)) => offers.push(client),
             Some(_) | None => {}
         }
-        let Some(first) = offers.first() else { return Err(Reason::ModeOff) };
+        let Some(first) = offers.first() else {
+            return Err(gives_none.map_or(Reason::ModeOff, Reason::NoNetworkDeclared));
+        };
         let (provider, followed) = (first.provider.clone(), first.part.declarer);
         let mut parts = Vec::new();
         for offer in offers {
@@ -87,8 +97,8 @@ impl<'s> Deciding<'s> {
     }
 
     /// The network of the clients of the cluster that is asked for, or nothing where the cluster's mode is off.
-    fn client(&mut self, asked: &str, by: &str, namespace: &str) -> Result<Option<Offer<'s>>, Reason<'s>> {
-        let refuse = |refusal| Reason::ClientRefused { asked: asked.to_owned(), refusal };
+    fn client(&mut self, asked: &str, asker: Asker, namespace: &str) -> Result<Option<Offer<'s>>, Reason<'s>> {
+        let refuse = |refusal| Reason::ClientRefused { asker, asked: asked.to_owned(), refusal };
         let id = asked.split_once('/').map(|(namespace, name)| (namespace.trim(), name.trim()));
         let id = id.filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'));
         let Some((of, name)) = id else { return Err(refuse(Refusal::Malformed)) };
@@ -107,7 +117,11 @@ impl<'s> Deciding<'s> {
         let key = system.client.as_ref().ok_or_else(|| refuse(Refusal::NoClientNetwork(system)))?;
         let network = self.counting(cluster);
         self.cluster = Some(cluster);
-        self.found_by = format!("the {by} {ATTACH_ANNOTATION} names it");
+        let of = match asker {
+            Asker::Pod => "",
+            Asker::Namespace => " of its namespace",
+        };
+        self.found_by = format!("the annotation {ATTACH_ANNOTATION}{of} names it");
         self.mode = self.mode_of(Some(cluster), network);
         let (system_name, role) = (system.name.as_str(), CLIENT_ROLE);
         let by = format!("{ATTACH_ANNOTATION}: {asked}");
@@ -129,8 +143,8 @@ impl<'s> Deciding<'s> {
         Ok(Some(Offer { part, provider: EffectiveProvider { provider, source } }))
     }
 
-    /// What a StorageNetwork declares for a pod that it selects.
-    fn selected(&mut self, network: &'s StorageNetwork, pod: &PodView<'_>) -> Result<Offer<'s>, Reason<'s>> {
+    /// What a StorageNetwork declares for a pod that it selects, or nothing where it gives the pod's role none.
+    fn selected(&mut self, network: &'s StorageNetwork, pod: &PodView<'_>) -> Result<Option<Offer<'s>>, Reason<'s>> {
         let declarer = Declarer::StorageNetwork(network);
         let declared = network.declared.as_ref().map_err(|problems| Reason::InvalidSpec(declarer, problems))?;
         let mut rules = declared.roles.iter();
@@ -148,6 +162,11 @@ impl<'s> Deciding<'s> {
             self.recognised = Some(Recognised { system: CUSTOM_SYSTEM, role, known: None, by });
         }
         let own = rule.and_then(|rule| rule.provider);
+        // As for a role of a cluster: without networks there is nothing to do but what the role's own provider asks for.
+        let gets_none = rule.is_some_and(|rule| rule.networks.as_ref().is_some_and(Vec::is_empty));
+        if gets_none && own != Some(Provider::Host) {
+            return Ok(None);
+        }
         let provider = match own {
             Some(provider) => EffectiveProvider { provider, source: ProviderSource::Role(network) },
             None => EffectiveProvider { provider: declared.spec.provider, source: ProviderSource::Declarer(declarer) },
@@ -155,6 +174,6 @@ impl<'s> Deciding<'s> {
         let (spec, node_interfaces) = (&declared.spec, declared.node_interfaces.as_slice());
         let default_network = declared.default_network.as_ref();
         let part = Part { declarer, fallbacks: None, keys, spec, node_interfaces, default_network };
-        Ok(Offer { part, provider })
+        Ok(Some(Offer { part, provider }))
     }
 }

@@ -56,6 +56,8 @@ pub enum Reason<'s> {
     },
     /// The pod, or its namespace, asks for the network of a cluster's clients, and may not have it.
     ClientRefused {
+        /// Who asks.
+        asker: Asker,
         /// What is asked for.
         asked: String,
         /// Why not.
@@ -104,6 +106,15 @@ pub enum Reason<'s> {
     },
     /// The meta-plugin cannot attach the networks, or not without harm; a whole sentence.
     ProviderObstacle(String),
+}
+
+/// Whose annotation asks for the network of a cluster's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The pod's own.
+    Pod,
+    /// That of its namespace, on behalf of all pods there.
+    Namespace,
 }
 
 /// Why a client does not get what it asks for.
@@ -269,8 +280,12 @@ impl fmt::Display for Reason<'_> {
                 f,
                 "it claims to be a pod of {claimed}, but nothing of that cluster owns it; mend its labels, or who owns it"
             ),
-            Self::ClientRefused { asked, refusal } => {
-                write!(f, "it asks by {ATTACH_ANNOTATION} for the network of {}, ", shorten(asked))?;
+            Self::ClientRefused { asker, asked, refusal } => {
+                let asker = match asker {
+                    Asker::Pod => "it",
+                    Asker::Namespace => "its namespace",
+                };
+                write!(f, "{asker} asks by {ATTACH_ANNOTATION} for the network of {}, ", shorten(asked))?;
                 refusal.fmt(f)
             }
             Self::InvalidSpec(declarer, problems) => {
@@ -333,6 +348,20 @@ impl fmt::Display for Refusal<'_> {
     }
 }
 
+impl Remark<'_> {
+    /// Whether it says which networks a pod gets, and so nothing where it gets none.
+    pub(super) fn is_about_what_is_attached(&self) -> bool {
+        match self {
+            Self::NotBoundToNode(_) | Self::UnknownNode(..) => true,
+            Self::OwnDefaultNetwork(..)
+            | Self::OtherProvider { .. }
+            | Self::ClientNotAttached(..)
+            | Self::AttachIgnored
+            | Self::RiskTaken => false,
+        }
+    }
+}
+
 impl fmt::Display for Remark<'_> {
     /// One sentence about a pod, without its name and without a full stop.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -360,7 +389,7 @@ impl fmt::Display for Remark<'_> {
             }
             Self::AttachIgnored => write!(f, "it is a pod of a storage cluster itself, so {ATTACH_ANNOTATION} is not read"),
             Self::RiskTaken => f.write_str(
-                "it leaves the host network, as attach-csi-node-plugins-and-risk-hung-mounts asks: when it restarts, the volumes that it mounted on its node hang",
+                "attach-csi-node-plugins-and-risk-hung-mounts asks to take it off the host network: when it restarts, the volumes that it mounted on its node hang",
             ),
         }
     }

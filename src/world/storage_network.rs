@@ -169,9 +169,9 @@ impl<'r> Reader<'r> {
         let default_network = self.default_network(spec);
         let provider = provider(spec.provider);
         if matches!(provider, Provider::Attach(_))
-            && selections.is_empty()
-            && node_interfaces.is_empty()
-            && default_network.is_none()
+            && spec.interfaces.is_empty()
+            && spec.node_interfaces.is_empty()
+            && spec.default_network.is_none()
         {
             let fault = format!("provider {} needs a network to attach", provider.name());
             self.problem("spec.interfaces", fault, "name an attachment definition for a key, or set provider to none");
