@@ -138,9 +138,10 @@ impl<'s> Deciding<'s> {
             (_, Some(Lead::NotSeen { kind, name })) => {
                 return Err(self.unless_off(Reason::OwnerNotSeen { kind, name }));
             }
-            (candidates, None) => {
-                return Err(self.unless_off(Reason::AmbiguousCluster(system, candidates.to_vec())));
-            }
+            (candidates, None) => match self.selected_for(role, candidates, pod) {
+                Some(cluster) => (cluster, Some("its StorageNetwork selects the pod".to_owned())),
+                None => return Err(self.unless_off(Reason::AmbiguousCluster(system, candidates.to_vec()))),
+            },
         };
         self.may_be_of(&[cluster], found_by);
         if self.mode.mode == Mode::Off {
@@ -153,6 +154,19 @@ impl<'s> Deciding<'s> {
     fn says_something_of(&self, role: &Role, cluster: &Cluster) -> bool {
         let declared = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
         declared.is_some_and(|declared| declared.roles.iter().any(|rule| rule.name == role.name))
+    }
+
+    /// The one of `candidates` whose StorageNetwork selects the pod for its role, where it is one.
+    fn selected_for(&self, role: &Role, candidates: &[&'s Cluster], pod: &PodView<'_>) -> Option<&'s Cluster> {
+        let selects = |cluster: &&'s Cluster| {
+            let declared = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
+            let mut rules = declared.into_iter().flat_map(|declared| &declared.roles);
+            rules.any(|rule| {
+                rule.name == role.name && rule.selector.as_ref().is_some_and(|selector| selector.matches(pod))
+            })
+        };
+        let mut selecting = candidates.iter().copied().filter(selects);
+        selecting.next().filter(|_| selecting.next().is_none())
     }
 
     /// Where the pod's owners lead, in a system that goes by them and for a role that does.

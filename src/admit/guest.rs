@@ -13,7 +13,7 @@ use super::pod::PodView;
 use super::reason::{Asker, Reason, Refusal, Remark};
 use crate::network::Provider;
 use crate::storage::System;
-use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, StorageNetwork};
+use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, Outcome, StorageNetwork};
 
 /// One declaration for a guest, with the provider it asks for.
 struct Offer<'s> {
@@ -43,7 +43,7 @@ impl<'s> Deciding<'s> {
         (self.recognised, self.cluster) = (None, None);
         self.mode = self.mode_of(None, None);
         let client = match asked {
-            Some((asked, asker)) => self.client(asked, asker, namespace).map_err(|reason| self.unless_off(reason))?,
+            Some((asked, asker)) => self.client_unless_refused(asked, asker, namespace, !selecting.is_empty())?,
             None => None,
         };
         let clients_mode = self.mode;
@@ -96,6 +96,27 @@ impl<'s> Deciding<'s> {
         }
     }
 
+    /// The network of the clients of the cluster that is asked for. Where there is none to be had, but the pod is not refused for
+    /// that, it keeps what its namespace declares, where that is something.
+    fn client_unless_refused(
+        &mut self,
+        asked: &str,
+        asker: Asker,
+        namespace: &str,
+        has_other: bool,
+    ) -> Result<Option<Offer<'s>>, Reason<'s>> {
+        let reason = match self.client(asked, asker, namespace) {
+            Ok(client) => return Ok(client),
+            Err(reason) => self.unless_off(reason),
+        };
+        let outcome = reason.concern().map(|concern| self.snapshot.settings().outcome(concern));
+        if !has_other || outcome == Some(Outcome::Deny) {
+            return Err(reason);
+        }
+        self.remarks.push(Remark::ClientLeft(Box::new(reason)));
+        Ok(None)
+    }
+
     /// The network of the clients of the cluster that is asked for, or nothing where the cluster's mode is off.
     fn client(&mut self, asked: &str, asker: Asker, namespace: &str) -> Result<Option<Offer<'s>>, Reason<'s>> {
         let refuse = |refusal| Reason::ClientRefused { asker, asked: asked.to_owned(), refusal };
@@ -139,6 +160,10 @@ impl<'s> Deciding<'s> {
             Provider::Host => Provider::None,
             provider => provider,
         };
+        let on_nodes = || part.node_interfaces.iter().any(|nodes| nodes.selections.contains_key(key));
+        if provider != Provider::None && !part.spec.selections.contains_key(key) && !on_nodes() {
+            return Err(refuse(Refusal::NothingDeclared(part.declarer, key)));
+        }
         let source = ProviderSource::Declarer(part.declarer);
         Ok(Some(Offer { part, provider: EffectiveProvider { provider, source } }))
     }

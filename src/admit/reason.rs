@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::decision::Declarer;
 use crate::network::attachment::AttachmentError;
-use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkSelection, SpecProblem, shorten};
+use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkKey, NetworkSelection, SpecProblem, shorten};
 use crate::storage::{System, WorkloadKind};
 use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Mode, StorageNetwork};
 
@@ -132,6 +132,8 @@ pub enum Refusal<'s> {
     Ambiguous(Vec<&'s Cluster>),
     /// The system has no network for clients.
     NoClientNetwork(&'s System),
+    /// The cluster declares no network for clients.
+    NothingDeclared(Declarer<'s>, &'s NetworkKey),
 }
 
 /// What the owner of a pod should know, whatever is done with it.
@@ -152,6 +154,8 @@ pub enum Remark<'s> {
     },
     /// A client is not attached because of the mode of the cluster that it asks for, and gets what its namespace declares.
     ClientNotAttached(Declarer<'s>, Mode),
+    /// A client is not attached for this reason, and gets what its namespace declares.
+    ClientLeft(Box<Reason<'s>>),
     /// A pod of a cluster asks for the network of clients too, which is not read.
     AttachIgnored,
     /// The pod leaves the host network at the risk that the setting names.
@@ -264,7 +268,7 @@ impl fmt::Display for Reason<'_> {
                 let then = if is_alone {
                     "Rook supports one; remove all but one"
                 } else {
-                    "neither its labels nor its owners tell which one is its own"
+                    "neither its labels nor its owners tell which one is its own; select it by a podSelector of its role in a StorageNetwork"
                 };
                 write!(f, "its namespace has more than one cluster ({names}), and {then}")
             }
@@ -344,6 +348,9 @@ impl fmt::Display for Refusal<'_> {
                 write_joined(f, clusters, " and ")
             }
             Self::NoClientNetwork(system) => write!(f, "and {} has no network for clients", system.name),
+            Self::NothingDeclared(declarer, key) => {
+                write!(f, "and {declarer} declares nothing for {key}, the network for clients")
+            }
         }
     }
 }
@@ -356,6 +363,7 @@ impl Remark<'_> {
             Self::OwnDefaultNetwork(..)
             | Self::OtherProvider { .. }
             | Self::ClientNotAttached(..)
+            | Self::ClientLeft(_)
             | Self::AttachIgnored
             | Self::RiskTaken => false,
         }
@@ -387,6 +395,7 @@ impl fmt::Display for Remark<'_> {
             Self::ClientNotAttached(declarer, mode) => {
                 write!(f, "the mode of {declarer} is {}, so its network is not attached", mode.name())
             }
+            Self::ClientLeft(reason) => reason.fmt(f),
             Self::AttachIgnored => write!(f, "it is a pod of a storage cluster itself, so {ATTACH_ANNOTATION} is not read"),
             Self::RiskTaken => f.write_str(
                 "attach-csi-node-plugins-and-risk-hung-mounts asks to take it off the host network: when it restarts, the volumes that it mounted on its node hang",
