@@ -187,6 +187,26 @@ fn a_replica_is_ready_when_it_knows_the_workloads_too_and_says_what_to_allow() {
     );
 }
 
+/// Whoever may make a cluster must not be able to keep replicas from ever being ready.
+#[test]
+fn what_objects_ask_for_and_is_refused_for_good_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &GROUPS);
+    api.put(CASSANDRAS, cassandra());
+    api.refuse("statefulsets");
+    let server = api.start_server(folder.path());
+    wait_for("the workloads to be refused", || !api.asked_for(STATEFUL_SETS).is_empty());
+    assert_eq!(server.admin("/readyz").0, 503);
+    server.wait_until_ready();
+    let said = check(&server, WORKLOADS);
+    assert!(
+        said.starts_with("[+] watch statefulsets.apps in rook-cassandra: not listed yet, and not waited for; "),
+        "{said}"
+    );
+    api.allow("statefulsets");
+    wait_for("the workloads", || check(&server, WORKLOADS) == WORKLOADS_SYNCED);
+}
+
 #[test]
 fn what_is_needed_later_does_not_end_readiness() {
     let folder = tempfile::tempdir().unwrap();
@@ -196,8 +216,7 @@ fn what_is_needed_later_does_not_end_readiness() {
     server.wait_until_ready();
     wait_for("the watch", || api.is_watched(CASSANDRAS));
     api.put(CASSANDRAS, cassandra());
-    let late =
-        "[+] watch statefulsets.apps in rook-cassandra: not listed yet; needed only since this replica is ready; ";
+    let late = "[+] watch statefulsets.apps in rook-cassandra: not listed yet, and not waited for; ";
     wait_for("the workloads to be refused", || {
         assert_eq!(server.admin("/readyz").0, 200);
         check(&server, WORKLOADS).starts_with(late)

@@ -143,7 +143,7 @@ fn check_watch(kind: &KindProgress) -> Check {
     let mut detail = match kind.state() {
         WatchState::Synced => state_name(WatchState::Synced).to_owned(),
         WatchState::NotInstalled => "the API is not installed; asking again until it is".to_owned(),
-        WatchState::Listing if holds => "not listed yet; needed only since this replica is ready".to_owned(),
+        WatchState::Listing if holds => "not listed yet, and not waited for".to_owned(),
         WatchState::Listing => "not listed yet".to_owned(),
     };
     if let Some(failure) = kind.last_failure() {

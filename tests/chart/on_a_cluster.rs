@@ -67,8 +67,9 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
     unchanged();
 
     let lease = || plane.get(&["lease", "rook-multihome-status", "-n", NAMESPACE])["spec"]["holderIdentity"].clone();
-    let hold = r#"{"spec":{"holderIdentity":"one"}}"#;
-    write(&["patch", "lease", "rook-multihome-status", "-n", NAMESPACE, "--type=merge", "--patch", hold]);
+    let mut held = plane.get(&["lease", "rook-multihome-status", "-n", NAMESPACE]);
+    held["spec"] = json!({"holderIdentity": "one"});
+    plane.try_kubectl(&["--kubeconfig", &replica, "replace", "-f", "-"], &held.to_string()).unwrap();
 
     say("upgrading");
     release("upgrade", &["--set", "webhook.timeoutSeconds=7"]);
