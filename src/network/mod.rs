@@ -14,7 +14,7 @@ pub mod selection;
 pub mod spec;
 
 pub use attachment::AttachmentDefinition;
-pub use foreign::shorten;
+pub use foreign::{shorten, yaml_fault};
 pub use name::{AttachmentRef, NetworkKey};
 pub use provider::{MetaPlugin, Provider};
 pub use selection::{AnnotationError, NetworkSelection, SelectorError};
