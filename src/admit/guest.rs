@@ -11,14 +11,21 @@ use super::decision::{
 use super::host::host_network;
 use super::pod::PodView;
 use super::reason::{Asker, Reason, Refusal, Remark};
-use crate::network::Provider;
+use crate::network::{NetworkKey, Provider};
 use crate::storage::System;
-use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, Outcome, StorageNetwork};
+use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, Outcome, RoleRule, StorageNetwork};
 
 /// One declaration for a guest, with the provider it asks for.
 struct Offer<'s> {
     part: Part<'s>,
     provider: EffectiveProvider<'s>,
+}
+
+/// What a StorageNetwork makes of a pod that it selects.
+struct Selected<'s> {
+    recognised: Recognised<'s>,
+    /// Nothing where it gives the pod's role none.
+    offer: Option<Offer<'s>>,
 }
 
 impl<'s> Deciding<'s> {
@@ -37,7 +44,7 @@ impl<'s> Deciding<'s> {
         let asked = asked.filter(|(asked, _)| !asked.is_empty());
         let selecting = snapshot.storage_networks_for(namespace, pod);
         if asked.is_none() && selecting.is_empty() {
-            return Err(otherwise);
+            return Err(self.unless_off(otherwise));
         }
         // What it may have looked like before does not matter any more.
         (self.recognised, self.cluster) = (None, None);
@@ -49,37 +56,46 @@ impl<'s> Deciding<'s> {
         let clients_mode = self.mode;
         // What the namespace gives to all its pods comes first: asking for a cluster's network is no way out of it.
         let mut offers: Vec<Offer<'s>> = Vec::new();
-        let mut gives_none = None;
+        let (mut gives_none, mut counted) = (None, false);
         for network in selecting {
             let mode = self.mode_of(None, Some(network));
             if mode.mode == Mode::Off {
                 continue;
             }
             // The mildest of the modes counts: more may not be done to a pod than any of them asks for.
-            if offers.is_empty() || mode.mode > self.mode.mode {
+            if !counted || mode.mode > self.mode.mode {
                 self.mode = mode;
             }
+            counted = true;
             self.storage_networks.push(network);
-            match self.selected(network, pod)? {
+            let Selected { recognised, offer } = selected(network, pod)?;
+            // As a client it is known already; else as what the first makes of it that gives it something.
+            if self.recognised.is_none() || (offers.is_empty() && gives_none.is_some() && client.is_none()) {
+                self.recognised = Some(recognised);
+            }
+            match offer {
                 Some(offer) => offers.push(offer),
                 None => gives_none = Some(network),
             }
         }
         match client {
-            Some(client) if offers.is_empty() => {
+            Some(client) if !counted => {
                 self.mode = clients_mode;
                 offers.push(client);
             }
             Some(client) if clients_mode.mode > self.mode.mode => {
                 self.remarks.push(Remark::ClientNotAttached(client.part.declarer, clients_mode.mode));
             }
-            Some(client) if matches!(client.provider.provider, Provider::Attach(_)) => offers.push(client),
+            Some(client) if offers.is_empty() || matches!(client.provider.provider, Provider::Attach(_)) => {
+                offers.push(client);
+            }
             Some(_) | None => {}
         }
         let Some(first) = offers.first() else {
             return Err(gives_none.map_or(Reason::ModeOff, Reason::NoNetworkDeclared));
         };
         let (provider, followed) = (first.provider.clone(), first.part.declarer);
+        let clients_only = !counted;
         let mut parts = Vec::new();
         for offer in offers {
             if offer.provider.provider == provider.provider {
@@ -91,6 +107,8 @@ impl<'s> Deciding<'s> {
         self.provider = Some(provider.clone());
         match provider.provider {
             Provider::None => Err(Reason::ProviderNone),
+            // Clients are never put there; they come last, so only a client alone comes here.
+            Provider::Host if clients_only => Err(Reason::ClientOffHost(followed)),
             Provider::Host => host_network(followed, None, &provider, pod),
             Provider::Attach(plugin) => self.attachments(&parts, plugin, Risk::None, pod, namespace),
         }
@@ -155,50 +173,47 @@ impl<'s> Deciding<'s> {
         // No other key stands in here: what a cluster replicates over is never for its clients. And a default network is for the
         // cluster's own pods.
         let part = Part { keys: vec![key], fallbacks: None, default_network: None, ..part };
-        let provider = match part.spec.provider {
-            // Clients are never put on the host network.
-            Provider::Host => Provider::None,
-            provider => provider,
-        };
+        let provider = self.provider_of(part.spec);
         let on_nodes = || part.node_interfaces.iter().any(|nodes| nodes.selections.contains_key(key));
-        if provider != Provider::None && !part.spec.selections.contains_key(key) && !on_nodes() {
+        // Where the cluster's pods use the pod network, clients reach them there; but not where nothing can say so.
+        let is_declared = part.spec.selections.contains_key(key) || on_nodes();
+        let may_be_none = cluster.can_declare || network.is_some();
+        if !is_declared && (matches!(provider, Provider::Attach(_)) || !may_be_none) {
             return Err(refuse(Refusal::NothingDeclared(part.declarer, key)));
         }
-        let source = ProviderSource::Declarer(part.declarer);
+        let source = if provider == part.spec.provider {
+            ProviderSource::Declarer(part.declarer)
+        } else {
+            ProviderSource::Enforced
+        };
         Ok(Some(Offer { part, provider: EffectiveProvider { provider, source } }))
     }
+}
 
-    /// What a StorageNetwork declares for a pod that it selects, or nothing where it gives the pod's role none.
-    fn selected(&mut self, network: &'s StorageNetwork, pod: &PodView<'_>) -> Result<Option<Offer<'s>>, Reason<'s>> {
-        let declarer = Declarer::StorageNetwork(network);
-        let declared = network.declared.as_ref().map_err(|problems| Reason::InvalidSpec(declarer, problems))?;
-        let mut rules = declared.roles.iter();
-        let rule = rules.find(|rule| rule.selector.as_ref().is_some_and(|selector| selector.matches(pod)));
-        let keys = match rule.map(|rule| &rule.networks) {
-            Some(Some(keys)) => keys.iter().collect(),
-            Some(None) | None => declared.keys().collect(),
-        };
-        if self.recognised.is_none() {
-            let (role, by) = match rule {
-                Some(rule) => (rule.name.as_str(), rule.selector.as_ref().map(ToString::to_string)),
-                None => (MEMBER_ROLE, None),
-            };
-            let by = by.unwrap_or_else(|| format!("the podSelector of {network}"));
-            self.recognised = Some(Recognised { system: CUSTOM_SYSTEM, role, known: None, by });
-        }
-        let own = rule.and_then(|rule| rule.provider);
-        // As for a role of a cluster: without networks there is nothing to do but what the role's own provider asks for.
-        let gets_none = rule.is_some_and(|rule| rule.networks.as_ref().is_some_and(Vec::is_empty));
-        if gets_none && own != Some(Provider::Host) {
-            return Ok(None);
-        }
-        let provider = match own {
-            Some(provider) => EffectiveProvider { provider, source: ProviderSource::Role(network) },
-            None => EffectiveProvider { provider: declared.spec.provider, source: ProviderSource::Declarer(declarer) },
-        };
-        let (spec, node_interfaces) = (&declared.spec, declared.node_interfaces.as_slice());
-        let default_network = declared.default_network.as_ref();
-        let part = Part { declarer, fallbacks: None, keys, spec, node_interfaces, default_network };
-        Ok(Some(Offer { part, provider }))
+/// What a StorageNetwork makes of a pod that it selects.
+fn selected<'s>(network: &'s StorageNetwork, pod: &PodView<'_>) -> Result<Selected<'s>, Reason<'s>> {
+    let declarer = Declarer::StorageNetwork(network);
+    let declared = network.declared.as_ref().map_err(|problems| Reason::InvalidSpec(declarer, problems))?;
+    let rule = declared.role_for(pod);
+    let role = rule.map_or(MEMBER_ROLE, |rule| rule.name.as_str());
+    let by = rule.map_or_else(|| format!("the podSelector of {network}"), RoleRule::told_by);
+    let recognised = Recognised { system: CUSTOM_SYSTEM, role, known: None, by };
+    let keys: Vec<&'s NetworkKey> = match rule.map(|rule| &rule.networks) {
+        Some(Some(keys)) => keys.iter().collect(),
+        Some(None) | None => declared.keys().collect(),
+    };
+    let own = rule.and_then(|rule| rule.provider);
+    // An empty list is no way out of a default network; nor of what the role's own provider asks for.
+    let gets_none = keys.is_empty() && declared.default_network.is_none() && own != Some(Provider::Host);
+    if gets_none && rule.is_some_and(|rule| rule.networks.is_some()) {
+        return Ok(Selected { recognised, offer: None });
     }
+    let provider = match own {
+        Some(provider) => EffectiveProvider { provider, source: ProviderSource::Role(network) },
+        None => EffectiveProvider { provider: declared.spec.provider, source: ProviderSource::Declarer(declarer) },
+    };
+    let (spec, node_interfaces) = (&declared.spec, declared.node_interfaces.as_slice());
+    let default_network = declared.default_network.as_ref();
+    let part = Part { declarer, fallbacks: None, keys, spec, node_interfaces, default_network };
+    Ok(Selected { recognised, offer: Some(Offer { part, provider }) })
 }

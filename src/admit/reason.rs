@@ -13,7 +13,7 @@ use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Co
 pub enum Reason<'s> {
     /// Not the creation of a pod.
     NotPodCreation,
-    /// The request has no pod, or one without a spec.
+    /// The request has no pod, or one without metadata or spec.
     NoPod,
     /// The pod opted out by annotation.
     OptedOut,
@@ -67,8 +67,12 @@ pub enum Reason<'s> {
     InvalidSpec(Declarer<'s>, &'s [SpecProblem]),
     /// The provider that applies changes nothing.
     ProviderNone,
+    /// The cluster uses the host network, and its clients are never put there.
+    ClientOffHost(Declarer<'s>),
     /// None of the networks of the role is declared.
     NothingDeclared,
+    /// They are declared for some nodes only, and the pod is bound to none of these, as far as is known.
+    NotOnNode(Declarer<'s>, &'s NetworkKey),
     /// The pod already has everything.
     Agrees,
     /// Networks are to be attached, and the pod is on the host network, where nothing can be attached.
@@ -176,7 +180,7 @@ impl Reason<'_> {
             Self::ModeOff => "mode-off",
             Self::NeverTouch(_) => "never-touch",
             Self::NoNetworkForRole(_) | Self::NoNetworkDeclared(_) => "no-network-for-role",
-            Self::ProviderNone => "provider-none",
+            Self::ProviderNone | Self::ClientOffHost(_) => "provider-none",
             Self::NothingDeclared => "nothing-declared",
             Self::Agrees => "agrees",
             Self::OnHostNetwork => "on-host-network",
@@ -194,7 +198,8 @@ impl Reason<'_> {
             | Self::MissingAttachment(..)
             | Self::MalformedAttachment(..)
             | Self::InterfaceConflict { .. }
-            | Self::ProviderObstacle(_) => self.concern().map_or("", Concern::name),
+            | Self::ProviderObstacle(_)
+            | Self::NotOnNode(..) => self.concern().map_or("", Concern::name),
         }
     }
 
@@ -216,6 +221,7 @@ impl Reason<'_> {
             Self::MalformedAttachment(..) => Some(Concern::MalformedAttachment),
             Self::InterfaceConflict { .. } => Some(Concern::InterfaceConflict),
             Self::ProviderObstacle(_) => Some(Concern::ProviderObstacle),
+            Self::NotOnNode(..) => Some(Concern::NotOnNode),
             Self::NotPodCreation
             | Self::NoPod
             | Self::OptedOut
@@ -227,6 +233,7 @@ impl Reason<'_> {
             | Self::NoNetworkForRole(_)
             | Self::NoNetworkDeclared(_)
             | Self::ProviderNone
+            | Self::ClientOffHost(_)
             | Self::NothingDeclared
             | Self::Agrees
             | Self::OnHostNetwork
@@ -240,7 +247,7 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPodCreation => f.write_str("only the creation of a pod is ever changed"),
-            Self::NoPod => f.write_str("the request holds no pod with a spec"),
+            Self::NoPod => f.write_str("the request holds no pod with metadata and a spec"),
             Self::OptedOut => {
                 write!(f, "the pod opts out by {}: {}", super::INJECT_ANNOTATION, super::INJECT_DISABLED)
             }
@@ -293,11 +300,20 @@ impl fmt::Display for Reason<'_> {
                 refusal.fmt(f)
             }
             Self::InvalidSpec(declarer, problems) => {
-                write!(f, "{declarer} has an invalid network spec: ")?;
+                let is_annotation = problems.iter().all(|problem| problem.field.starts_with("metadata.annotations"));
+                let what = if is_annotation { "annotation" } else { "network spec" };
+                write!(f, "{declarer} has an invalid {what}: ")?;
                 write_joined(f, problems, "; also ")
             }
             Self::ProviderNone => f.write_str("the pod network is what it is meant to use"),
+            Self::ClientOffHost(declarer) => {
+                write!(f, "{declarer} uses the host network, and clients are never put there")
+            }
             Self::NothingDeclared => f.write_str("no network is declared for this role"),
+            Self::NotOnNode(declarer, key) => write!(
+                f,
+                "{declarer} declares {key} for some nodes only, and the pod is not known to be bound to one of them when it is created; declare it for all nodes too"
+            ),
             Self::Agrees => f.write_str("it already has the networks that it needs"),
             Self::OnHostNetwork => {
                 f.write_str("it is on the host network, where nothing can be attached, and that is never taken away")
