@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`cli`] | the commands, one file each |
 //! | [`serve`] | HTTPS: connections, routes, drain; the admin port |
+//! | [`status`] | what StorageNetworks say about themselves, written by one replica at a time |
 //! | [`tls`] | certificates: made, kept, rotated, replaced while serving; those of clients |
 //! | [`wire`] | AdmissionReview v1: reading one, writing the answer. Pure |
 //! | [`admit`] | the decision: what to do with a pod, and why. Pure |
@@ -17,8 +18,8 @@
 //! | [`network`] | network specs, selections, attachment definitions. Pure |
 //! | [`api`] | the API of our own, as users write it: types, schema, CRD document. Pure |
 //!
-//! Pure rooms have no async, no clock and no I/O. Only `watch` and `tls::cluster` import `kube`; only
-//! `serve` imports `axum` and `hyper`.
+//! Pure rooms have no async, no clock and no I/O. Only `watch`, `tls::cluster` and
+//! `status::cluster` import `kube`; only `serve` imports `axum` and `hyper`.
 //!
 //! # A pod's way through
 //!
@@ -36,6 +37,7 @@ pub mod api;
 pub mod cli;
 pub mod network;
 pub mod serve;
+pub mod status;
 pub mod storage;
 pub mod tls;
 pub mod watch;

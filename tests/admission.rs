@@ -131,5 +131,5 @@ fn nothing_is_left_out() {
         assert!(documented.contains(&format!("\n| `{reason}` | ")), "docs/decisions.md does not describe {reason}");
     }
     assert_eq!(modes, BTreeSet::from(Mode::ALL));
-    assert_eq!(providers, BTreeSet::from(["none", "host", "multus"]));
+    assert_eq!(providers, BTreeSet::from(["none", "host", "multus", "knitter", "genie"]));
 }

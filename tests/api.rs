@@ -1,6 +1,6 @@
 //! The API of our own: the document that the chart installs, and what a real API server makes of it.
 //!
-//! `BLESS=1` writes the document into the chart.
+//! `BLESS=1` writes the document into the chart, and the schema of the catalogue into docs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
@@ -10,6 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rook_multihome::api::{Cel, KIND, StorageNetwork, storage_network_crd, to_yaml};
+use rook_multihome::storage::Catalogue;
 use rook_multihome::world::manifests::parse_documents;
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, in_own_network, say};
@@ -30,6 +31,15 @@ fn the_chart_has_what_is_printed() {
         assert_eq!(stdout(program().args(["print", "crd"]).args(flags)), text);
         expect_file(&project().join(file), &format!("{HEAD}{text}"));
     }
+}
+
+/// For editors, which name it in the first line of a file: `# yaml-language-server: $schema=...`.
+#[test]
+fn the_schema_of_the_catalogue_is_what_is_printed() {
+    let printed = stdout(program().args(["print", "catalogue-schema"]));
+    let schema: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(schema, serde_json::to_value(Catalogue::schema()).unwrap());
+    expect_file(&project().join("docs/storage-system.schema.json"), &printed);
 }
 
 /// Every StorageNetwork among the examples, with the file it is in.
@@ -217,7 +227,8 @@ fn columns_show(plane: &ControlPlane) {
     let mut lines = table.lines();
     let words: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(words, ["NAMESPACE", "NAME", "SYSTEM", "CLUSTER", "PROVIDER", "NETWORKS", "READY", "AGE"]);
-    let row = lines.find(|line| line.contains("cassandra")).unwrap();
+    let is_meant = |line: &&str| line.split_whitespace().take(2).eq(["rook-cassandra", "cassandra"]);
+    let row = lines.find(is_meant).unwrap();
     for shown in
         ["Cluster/rook-cassandra", "client=storage/client-net, replication=storage/replication-net@repl0", "False"]
     {

@@ -89,7 +89,7 @@ fn install(plane: &ControlPlane) -> Running {
     webhook.wait_until_ready();
     let (_, verbose) = webhook.admin("/readyz?verbose");
     assert!(
-        verbose.contains("[+] watch cephclusters: the API is not installed; asking again until it is"),
+        verbose.contains("[+] watch cephclusters.ceph.rook.io: the API is not installed; asking again until it is"),
         "{verbose}"
     );
 
@@ -111,13 +111,20 @@ fn apis_appear_while_it_runs(plane: &ControlPlane, webhook: &Running) {
     say("installing the custom resources while the webhook runs");
     plane.apply_file("tests/control-plane/crds.yaml");
     plane.wait_for("the watches", |_| {
-        ["cephclusters", "cephobjectstores", "cephnfses", "network-attachment-definitions"].iter().all(|resource| {
+        [
+            "cephclusters.ceph.rook.io",
+            "cephobjectstores.ceph.rook.io",
+            "cephnfses.ceph.rook.io",
+            "network-attachment-definitions.k8s.cni.cncf.io",
+        ]
+        .iter()
+        .all(|resource| {
             let metric = format!(r#"rook_multihome_watch_state{{resource="{resource}",state="synced"}}"#);
             webhook.metric(&metric) > 0.5
         })
     });
     // One that is not there does not hold up the others.
-    let absent = r#"rook_multihome_watch_state{resource="cephnvmeofgateways",state="not-installed"}"#;
+    let absent = r#"rook_multihome_watch_state{resource="cephnvmeofgateways.ceph.rook.io",state="not-installed"}"#;
     assert!(webhook.metric(absent) > 0.5);
     assert_eq!(webhook.admin("/readyz").0, 200);
 
@@ -135,7 +142,7 @@ fn apis_appear_while_it_runs(plane: &ControlPlane, webhook: &Running) {
             && webhook.metric(r#"rook_multihome_clusters{system="ceph",spec="invalid"}"#) > 0.5
             && webhook.metric("rook_multihome_attachments") > 2.5
     });
-    for resource in ["cephclusters", "network-attachment-definitions"] {
+    for resource in ["cephclusters.ceph.rook.io", "network-attachment-definitions.k8s.cni.cncf.io"] {
         let metric = format!(r#"rook_multihome_watch_malformed_objects_total{{resource="{resource}"}}"#);
         assert!(webhook.metric(&metric) > 0.5, "{metric}");
     }
@@ -235,15 +242,19 @@ fn nothing_is_asked_during_an_admission(plane: &ControlPlane, webhook: &Running)
     }
     assert!(reviewed() - answered > 19.5);
     let requests = plane.requests_of(SERVICE_ACCOUNT);
-    // Not counted: a watch that ends in this moment, as each does after some minutes, is opened again; and the API that is not
-    // installed is asked for every ten seconds.
+    // Not counted: a watch that ends in this moment, as each does after some minutes, is opened again; and every ten seconds the
+    // APIs that there are are asked for, and a resource that its API does not have.
+    let asks_for_apis = |request: &Value| request["verb"] == "get" && request["requestURI"] == "/apis";
     let expected = |request: &Value| {
         request["verb"] == "watch"
+            || asks_for_apis(request)
             || (request["verb"] == "list" && request["objectRef"]["resource"] == "cephnvmeofgateways")
     };
     let new: Vec<&Value> = requests[asked..].iter().filter(|request| !expected(request)).collect();
     assert!(new.is_empty(), "{new:#?}");
-    assert!(requests.iter().all(|request| request["verb"] == "list" || request["verb"] == "watch"));
+    let only_reads =
+        |request: &Value| request["verb"] == "list" || request["verb"] == "watch" || asks_for_apis(request);
+    assert!(requests.iter().all(only_reads));
     assert!(requests.iter().all(|request| request["annotations"]["authorization.k8s.io/decision"] != "forbid"));
 }
 

@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -25,11 +26,49 @@ const MULTUS: &str = "examples/ceph-multus";
 #[test]
 fn the_examples_come_out_as_they_say() {
     let examples = folders(&project().join("examples"));
-    assert!(examples.len() >= 4);
+    assert!(examples.len() >= 15);
     for folder in examples {
-        let mut command = program();
-        command.arg("explain").arg("--manifests").arg(&folder).arg(folder.join("pods.yaml"));
+        let mut command = about_example("explain", &folder);
         expect_file(&folder.join("explained.txt"), &stdout(&mut command));
+        the_readme_of_the_example_tells_how(&folder);
+        the_patches_of_the_example_apply(&folder);
+    }
+}
+
+/// A command with an example's manifests, flags and pods.
+fn about_example(name: &str, folder: &Path) -> Command {
+    let mut command = program();
+    command.arg(name).arg("--manifests").arg(folder);
+    command.args(support::fixtures::flags(folder)).arg(folder.join("pods.yaml"));
+    command
+}
+
+/// The command that the README of an example shows is the one that its `explained.txt` comes from.
+fn the_readme_of_the_example_tells_how(folder: &Path) {
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let shown = readme.split("$ rook-multihome").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let shown: Vec<&str> = shown.split_whitespace().filter(|word| *word != "\\").collect();
+    let name = format!("examples/{}", folder.file_name().unwrap().to_string_lossy());
+    let (flags, pods) = (support::fixtures::flags(folder), format!("{name}/pods.yaml"));
+    let flags = flags.iter().map(String::as_str);
+    let command: Vec<&str> = ["explain", "--manifests", &name].into_iter().chain(flags).chain([&*pods]).collect();
+    assert_eq!(shown, command, "{name}/README.md");
+}
+
+/// Every pod of the example goes through `review`, whose patch makes of the pod that is asked about the one that is shown.
+fn the_patches_of_the_example_apply(folder: &Path) {
+    let printed = |output: &str| {
+        let printed = stdout(about_example("review", folder).args(["--output", output]));
+        let printed = serde_json::Deserializer::from_str(&printed).into_iter::<Value>();
+        printed.collect::<Result<Vec<Value>, _>>().unwrap()
+    };
+    let (requests, patches, patched) = (printed("request"), printed("patch"), printed("patched"));
+    assert!(!requests.is_empty() && requests.len() == patches.len() && requests.len() == patched.len());
+    for ((request, patch), expected) in requests.iter().zip(patches).zip(patched) {
+        let mut pod = request["request"]["object"].clone();
+        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+        json_patch::patch(&mut pod, &patch).unwrap();
+        assert_eq!(pod, expected, "{}", folder.display());
     }
 }
 

@@ -50,7 +50,7 @@ fn answers_until(replica: &Running, roots: &Roots, mut done: impl FnMut() -> boo
 }
 
 fn failing(replica: &Running) -> f64 {
-    replica.metric(r#"rook_multihome_watch_failing_seconds{resource="cephclusters"}"#)
+    replica.metric(r#"rook_multihome_watch_failing_seconds{resource="cephclusters.ceph.rook.io"}"#)
 }
 
 /// For a minute and a half it accepts connections and says nothing, and then it is not there at all. Meanwhile another replica
@@ -93,12 +93,12 @@ fn without_the_api_server_reviews_are_answered_from_what_was_known() {
         assert!(failing_for > 20.0 && failures > 5.0);
         assert!(after < before + 4 * MIB);
         let (_, verbose) = replica.admin("/readyz?verbose");
-        assert!(verbose.contains("[+] watch cephclusters: synced; "), "{verbose}");
+        assert!(verbose.contains("[+] watch cephclusters.ceph.rook.io: synced; "), "{verbose}");
 
         assert_eq!(late.running.admin("/livez").0, 200);
         let (code, reasons) = late.running.admin("/readyz");
         assert_eq!(code, 503);
-        assert!(reasons.contains("[-] watch cephclusters: not listed yet; "), "{reasons}");
+        assert!(reasons.contains("[-] watch cephclusters.ceph.rook.io: not listed yet; "), "{reasons}");
         assert!(failing(&late.running) > 20.0);
 
         what_is_deleted_meanwhile_is_noticed(&plane, replica, &late.running, &roots);

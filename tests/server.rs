@@ -108,7 +108,7 @@ fn the_curl_line_works_as_pasted() {
     let said = fs::read_to_string(said.path()).unwrap();
     assert!(
         said.contains(
-            "Read 3 files: clusters 1, attachment definitions 2, host network overrides 0, other objects 6, problems 0."
+            "Read 3 files: clusters 1, attachment definitions 2, StorageNetworks 0, host network overrides 0, other objects 6, problems 0."
         ),
         "{said}"
     );

@@ -4,134 +4,12 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::fake_api::{CEPH_CLUSTERS, FakeApi, Mood};
 use support::fixtures::named;
-use support::program;
 use support::server::{Running, wait_for};
-
-/// How the API server answers lists and watches.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mood {
-    Fine = 0,
-    NotFound = 1,
-    Forbidden = 2,
-    Gone = 3,
-}
-
-/// A stand-in for the API server, with one CephCluster, whose annotations can be chosen, and its two networks.
-#[derive(Clone)]
-struct FakeApi {
-    address: SocketAddr,
-    mood: Arc<AtomicU8>,
-    annotations: Arc<Mutex<Value>>,
-    /// Connections of watches by their request lines; they are cut when the mood changes.
-    watches: Arc<Mutex<Vec<(String, TcpStream)>>>,
-}
-
-impl FakeApi {
-    fn start(mood: Mood) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let api = Self {
-            address: listener.local_addr().unwrap(),
-            mood: Arc::new(AtomicU8::new(mood as u8)),
-            annotations: Arc::default(),
-            watches: Arc::default(),
-        };
-        let serving = api.clone();
-        support::answer_each(listener, move |stream| serving.answer(stream));
-        api
-    }
-
-    fn turn(&self, mood: Mood) {
-        self.mood.store(mood as u8, Ordering::SeqCst);
-        for (_, watch) in self.watches.lock().unwrap().drain(..) {
-            _ = watch.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// Changes the cluster's annotations, and tells those who watch it.
-    fn annotate(&self, annotations: Value) {
-        *self.annotations.lock().unwrap() = annotations;
-        let event = json!({"type": "MODIFIED", "object": self.cluster()});
-        for (target, watch) in self.watches.lock().unwrap().iter_mut() {
-            if target.contains("/cephclusters") {
-                watch.write_all(format!("{event}\n").as_bytes()).unwrap();
-            }
-        }
-    }
-
-    fn cluster(&self) -> Value {
-        let network = json!({"provider": "multus", "selectors": {"public": "public-net", "cluster": "cluster-net"}});
-        let annotations = self.annotations.lock().unwrap().clone();
-        json!({
-            "apiVersion": "ceph.rook.io/v1", "kind": "CephCluster",
-            "metadata": {"namespace": "rook-ceph", "name": "my-cluster", "resourceVersion": "1", "annotations": annotations},
-            "spec": {"network": network},
-        })
-    }
-
-    fn answer(&self, mut stream: TcpStream) {
-        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-        let Some(target) = lines.next() else { return };
-        lines.find(String::is_empty);
-        let is_watch = target.contains("watch=true");
-        let mood = self.mood.load(Ordering::SeqCst);
-        let code = match mood {
-            mood if mood == Mood::Fine as u8 => 200,
-            mood if mood == Mood::NotFound as u8 => 404,
-            mood if mood == Mood::Forbidden as u8 => 403,
-            _ if is_watch => 410,
-            _ => 503,
-        };
-        if code == 200 && is_watch {
-            _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
-            self.watches.lock().unwrap().push((target, stream));
-            return;
-        }
-        let body = if code == 200 { self.list(&target) } else { failure(code) };
-        let head = "content-type: application/json\r\nconnection: close";
-        _ = write!(stream, "HTTP/1.1 {code} X\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    }
-
-    fn list(&self, target: &str) -> String {
-        let items: Vec<Value> = if target.contains("/cephclusters") {
-            vec![self.cluster()]
-        } else if target.contains("/network-attachment-definitions") {
-            let definition =
-                |name| json!({"metadata": {"namespace": "rook-ceph", "name": name}, "spec": {"config": ""}});
-            vec![definition("public-net"), definition("cluster-net")]
-        } else {
-            Vec::new()
-        };
-        json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items}).to_string()
-    }
-}
-
-fn failure(code: u16) -> String {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "X", "message": "no"})
-        .to_string()
-}
-
-fn start(api: &FakeApi, folder: &std::path::Path) -> Running {
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", api.address)}}],
-        "users": [{"name": "c", "user": {}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
-    });
-    let kubeconfig = folder.join("kubeconfig");
-    std::fs::write(&kubeconfig, config.to_string()).unwrap();
-    let certs = folder.join("certs");
-    support::stdout(program().args(["certs", "make", "--name", "localhost", "--cert-dir"]).arg(&certs));
-    let mut command = program();
-    command.arg("serve").env("KUBECONFIG", kubeconfig);
-    Running::start_command(command, &certs)
-}
 
 fn networks(server: &Running) -> Value {
     let answer = server.client().review(&named("osd-multus").compact_review());
@@ -143,8 +21,8 @@ const BOTH: &str = "public=rook-ceph/public-net,cluster=rook-ceph/cluster-net";
 #[test]
 fn what_was_known_is_kept_while_the_api_server_fails() {
     let folder = tempfile::tempdir().unwrap();
-    let api = FakeApi::start(Mood::Fine);
-    let server = start(&api, folder.path());
+    let api = FakeApi::with_ceph(Mood::Fine);
+    let server = api.start_server(folder.path());
     server.wait_until_ready();
     assert_eq!(networks(&server), BOTH);
     for (mood, sign) in [
@@ -154,11 +32,12 @@ fn what_was_known_is_kept_while_the_api_server_fails() {
         (Mood::Gone, "synced; "),
     ] {
         api.turn(mood);
-        wait_for(sign, || server.admin("/readyz?verbose").1.contains(&format!("[+] watch cephclusters: {sign}")));
+        let line = format!("[+] watch cephclusters.ceph.rook.io: {sign}");
+        wait_for(sign, || server.admin("/readyz?verbose").1.contains(&line));
         assert_eq!(networks(&server), BOTH);
         assert_eq!(server.admin("/readyz").0, 200);
     }
-    assert!(server.metric(r#"rook_multihome_watch_failures_total{resource="cephclusters"}"#) > 0.5);
+    assert!(server.metric(r#"rook_multihome_watch_failures_total{resource="cephclusters.ceph.rook.io"}"#) > 0.5);
     api.turn(Mood::Fine);
     wait_for("the watch to recover", || !server.admin("/readyz?verbose").1.contains("synced; "));
     assert_eq!(networks(&server), BOTH);
@@ -167,17 +46,16 @@ fn what_was_known_is_kept_while_the_api_server_fails() {
 #[test]
 fn what_was_never_known_is_not_called_ready() {
     let folder = tempfile::tempdir().unwrap();
-    let api = FakeApi::start(Mood::NotFound);
-    let server = start(&api, folder.path());
+    let api = FakeApi::with_ceph(Mood::NotFound);
+    let server = api.start_server(folder.path());
     server.wait_until_ready();
-    assert!(server.admin("/readyz?verbose").1.contains("[+] watch cephclusters: the API is not installed"));
+    let verbose = server.admin("/readyz?verbose").1;
+    assert!(verbose.contains("[+] watch cephclusters.ceph.rook.io: the API is not installed"), "{verbose}");
     api.turn(Mood::Forbidden);
-    wait_for("readiness to end", || server.admin("/readyz").0 == 503);
-    assert!(
-        server.admin("/readyz").1.contains("[-] watch cephclusters: not listed yet; "),
-        "{}",
-        server.admin("/readyz").1
-    );
+    wait_for("readiness to end", || {
+        let (code, reasons) = server.admin("/readyz");
+        code == 503 && reasons.contains("[-] watch cephclusters.ceph.rook.io: not listed yet; ")
+    });
     api.turn(Mood::Fine);
     server.wait_until_ready();
     assert_eq!(networks(&server), BOTH);
@@ -186,18 +64,219 @@ fn what_was_never_known_is_not_called_ready() {
 #[test]
 fn a_cluster_changes_its_mode_by_annotation() {
     let folder = tempfile::tempdir().unwrap();
-    let api = FakeApi::start(Mood::Fine);
+    let api = FakeApi::with_ceph(Mood::Fine);
+    let annotate = |annotations: Value| api.annotate(CEPH_CLUSTERS, "my-cluster", &annotations);
     let foreign = "kubectl.kubernetes.io/last-applied-configuration";
-    api.annotate(json!({"multihome.rook.io/mode": "audit", foreign: "{}"}));
-    let server = start(&api, folder.path());
+    annotate(json!({"multihome.rook.io/mode": "audit", foreign: "{}"}));
+    let server = api.start_server(folder.path());
     server.wait_until_ready();
     let response = || server.client().review(&named("osd-multus").compact_review())["response"].clone();
     assert_eq!(response()["auditAnnotations"]["mode"], "audit", "the list says so");
     assert!(response().get("patch").is_none());
-    wait_for("the watch", || api.watches.lock().unwrap().iter().any(|(target, _)| target.contains("/cephclusters")));
-    api.annotate(json!({"multihome.rook.io/mode": "off"}));
+    wait_for("the watch", || api.is_watched(CEPH_CLUSTERS));
+    annotate(json!({"multihome.rook.io/mode": "off"}));
     wait_for("the event", || response()["auditAnnotations"]["reason"] == "mode-off");
-    api.annotate(json!({foreign: "{}"}));
+    annotate(json!({foreign: "{}"}));
     wait_for("the next event", || response().get("patch").is_some());
     assert!(server.metric(r#"rook_multihome_reviews_total{mode="audit",outcome="attached"}"#) > 1.5);
+}
+
+const CASSANDRAS: &str = "/apis/cassandra.rook.io/v1alpha1/clusters";
+const STATEFUL_SETS: &str = "/apis/apps/v1/namespaces/rook-cassandra/statefulsets";
+const STORAGE_NETWORKS: &str = "/apis/multihome.rook.io/v1alpha1/storagenetworks";
+const NODES: &str = "/api/v1/nodes";
+const NAMESPACES: &str = "/api/v1/namespaces";
+const GROUPS: [&str; 4] = ["apps/v1", "batch/v1", "cassandra.rook.io/v1alpha1", "multihome.rook.io/v1alpha1"];
+
+fn cassandra() -> Value {
+    json!({"metadata": {"namespace": "rook-cassandra", "name": "rook-cassandra", "uid": "c"}, "spec": {}})
+}
+
+fn stateful_set(owner: &str) -> Value {
+    let owner =
+        json!({"apiVersion": "cassandra.rook.io/v1alpha1", "kind": "Cluster", "name": "rook-cassandra", "uid": owner});
+    json!({
+        "metadata": {"namespace": "rook-cassandra", "name": "rack", "uid": "s", "ownerReferences": [owner]},
+        "spec": {"replicas": 3},
+    })
+}
+
+/// What is said about a watch; empty where there is none.
+fn check(server: &Running, watch: &str) -> String {
+    let (_, text) = server.admin("/readyz?verbose");
+    text.lines().find(|line| line.contains(&format!(" watch {watch}: "))).unwrap_or_default().to_owned()
+}
+
+const WORKLOADS: &str = "statefulsets.apps in rook-cassandra";
+const WORKLOADS_SYNCED: &str = "[+] watch statefulsets.apps in rook-cassandra: synced";
+
+#[test]
+fn workloads_and_nodes_are_watched_while_they_are_needed_and_by_their_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &GROUPS);
+    api.put(STATEFUL_SETS, stateful_set("c"));
+    let server = api.start_server(folder.path());
+    server.wait_until_ready();
+    wait_for("the watches", || api.is_watched(CASSANDRAS) && api.is_watched(STORAGE_NETWORKS));
+    assert!(api.asked_for(STATEFUL_SETS).is_empty() && api.asked_for(NODES).is_empty());
+    assert_eq!(check(&server, WORKLOADS), "");
+
+    for _ in 0..2 {
+        api.put(CASSANDRAS, cassandra());
+        wait_for("the workloads", || check(&server, WORKLOADS) == WORKLOADS_SYNCED);
+        let series = r#"rook_multihome_watch_state{resource="statefulsets.apps",watched_namespace="rook-cassandra",state="synced"}"#;
+        assert!(server.metric(series) > 0.5);
+        wait_for("the watch", || api.is_watched(STATEFUL_SETS));
+        // Whatever else is said about the cluster, it is watched once.
+        api.annotate(CASSANDRAS, "rook-cassandra", &json!({"other": "x"}));
+        api.delete(CASSANDRAS, "rook-cassandra");
+        wait_for("the end", || check(&server, WORKLOADS).is_empty());
+        assert!(!server.admin("/metrics").1.contains("statefulsets"), "the series ends with the watch");
+    }
+    let is_watch: Vec<bool> = api.asked_for(STATEFUL_SETS).iter().map(|asked| asked.is_watch).collect();
+    assert_eq!(is_watch, [false, true, false, true]);
+
+    let spec = json!({
+        "clusterRef": {"group": "cassandra.rook.io", "kind": "Cluster", "name": "rook-cassandra"},
+        "nodeInterfaces": [{"nodeSelector": {"matchLabels": {"rack": "1"}}, "interfaces": {"client": "storage/net"}}],
+    });
+    let metadata = json!({
+        "namespace": "rook-cassandra", "name": "n", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
+    });
+    api.put(STORAGE_NETWORKS, json!({"metadata": metadata, "spec": spec}));
+    wait_for("the nodes", || check(&server, "nodes") == "[+] watch nodes: synced");
+    wait_for("the watch", || api.is_watched(NODES));
+    api.delete(STORAGE_NETWORKS, "n");
+    wait_for("the end", || check(&server, "nodes").is_empty());
+
+    let whole = ["application/json", ""];
+    for asked in api.asked() {
+        let is_partial = asked.accept.starts_with("application/json;as=partialobjectmetadata");
+        let is_metadata = [STATEFUL_SETS, NODES, NAMESPACES].contains(&asked.path.as_str());
+        assert!(is_partial == is_metadata && (is_partial || whole.contains(&asked.accept.as_str())), "{asked:?}");
+    }
+    assert!(api.asked_for(NAMESPACES).iter().any(|asked| asked.is_watch));
+    assert_eq!(server.admin("/readyz").0, 200);
+}
+
+#[test]
+fn a_replica_is_ready_when_it_knows_the_workloads_too_and_says_what_to_allow() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &GROUPS);
+    api.put(CASSANDRAS, cassandra());
+    api.refuse("statefulsets");
+    let server = api.start_server(folder.path());
+    wait_for("all else", || {
+        let (code, reasons) = server.admin("/readyz");
+        assert_eq!(code, 503, "it was ready without the workloads");
+        reasons.lines().filter(|line| line.contains("watch ")).count() == 1
+    });
+    let said = check(&server, WORKLOADS);
+    assert!(said.starts_with("[-] watch statefulsets.apps in rook-cassandra: not listed yet; "), "{said}");
+    let advice = "give this service account the verbs list and watch on statefulsets.apps in rook-cassandra";
+    assert!(said.ends_with(advice), "{said}");
+    wait_for("another refusal", || api.asked_for(STATEFUL_SETS).len() > 2);
+    api.allow("statefulsets");
+    server.wait_until_ready();
+    assert_eq!(check(&server, WORKLOADS), WORKLOADS_SYNCED);
+    let complaints: Vec<Value> = server.log_so_far().into_iter().filter(|line| line["level"] == "WARN").collect();
+    assert!(complaints.len() == 1 && complaints[0]["resource"] == WORKLOADS, "{complaints:#?}");
+    assert!(
+        complaints[0]["error"].as_str().unwrap().ends_with(advice),
+        "it is said once, and in full: {complaints:#?}"
+    );
+}
+
+/// Whoever may make a cluster must not be able to keep replicas from ever being ready.
+#[test]
+fn what_objects_ask_for_and_is_refused_for_good_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &GROUPS);
+    api.put(CASSANDRAS, cassandra());
+    api.refuse("statefulsets");
+    let server = api.start_server(folder.path());
+    wait_for("the workloads to be refused", || !api.asked_for(STATEFUL_SETS).is_empty());
+    assert_eq!(server.admin("/readyz").0, 503);
+    server.wait_until_ready();
+    let said = check(&server, WORKLOADS);
+    assert!(
+        said.starts_with("[+] watch statefulsets.apps in rook-cassandra: not listed yet, and not waited for; "),
+        "{said}"
+    );
+    api.allow("statefulsets");
+    wait_for("the workloads", || check(&server, WORKLOADS) == WORKLOADS_SYNCED);
+}
+
+#[test]
+fn what_is_needed_later_does_not_end_readiness() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &GROUPS);
+    api.refuse("statefulsets");
+    let server = api.start_server(folder.path());
+    server.wait_until_ready();
+    wait_for("the watch", || api.is_watched(CASSANDRAS));
+    api.put(CASSANDRAS, cassandra());
+    let late = "[+] watch statefulsets.apps in rook-cassandra: not listed yet, and not waited for; ";
+    wait_for("the workloads to be refused", || {
+        assert_eq!(server.admin("/readyz").0, 200);
+        check(&server, WORKLOADS).starts_with(late)
+    });
+    assert!(server.metric(r#"rook_multihome_watch_state{resource="statefulsets.apps",state="listing"}"#) > 0.5);
+    api.allow("statefulsets");
+    wait_for("the workloads", || {
+        assert_eq!(server.admin("/readyz").0, 200);
+        check(&server, WORKLOADS) == WORKLOADS_SYNCED
+    });
+}
+
+#[test]
+fn apis_that_are_not_installed_cost_one_question_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &["apps/v1", "batch/v1"]);
+    // As without the right to it: whether there is such a resource is found out without.
+    api.refuse("clusters");
+    let server = api.start_server(folder.path());
+    server.wait_until_ready();
+    let until_ready = api.asked_for("/apis").len();
+    std::thread::sleep(Duration::from_secs(12));
+    let apis = api.asked_for("/apis");
+    let others: Vec<_> = api.asked().into_iter().filter(|asked| asked.path != "/apis").collect();
+    eprintln!("{until_ready} questions until it was ready, {} in all, {} other requests", apis.len(), others.len());
+    assert!(until_ready <= 5 && apis.len() - until_ready <= 2, "{apis:#?}");
+    assert!(others.iter().all(|asked| asked.path == NAMESPACES), "{others:#?}");
+    assert!(others.len() <= 2, "{others:#?}");
+    let pauses: Vec<Duration> = apis.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    assert!(pauses.is_sorted_by(|one, next| *next > *one + Duration::from_millis(100)), "they grow: {pauses:?}");
+
+    api.put(CASSANDRAS, cassandra());
+    api.allow("clusters");
+    api.install("cassandra.rook.io/v1alpha1");
+    wait_for("what was installed", || check(&server, WORKLOADS) == WORKLOADS_SYNCED);
+    assert_eq!(check(&server, "clusters.cassandra.rook.io"), "[+] watch clusters.cassandra.rook.io: synced");
+    let noticed = api.asked_for("/apis").into_iter().rfind(|asked| asked.at < api.asked_for(CASSANDRAS)[0].at).unwrap();
+    assert!(api.asked_for(CASSANDRAS)[0].at - noticed.at < Duration::from_secs(1), "it was asked for at once");
+    assert_eq!(server.admin("/readyz").0, 200);
+}
+
+#[test]
+fn without_an_answer_about_apis_each_resource_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::with_ceph(Mood::Fine);
+    api.refuse("apis");
+    api.refuse("clusters");
+    let server = api.start_server(folder.path());
+    wait_for("all that may be asked for", || {
+        let (code, reasons) = server.admin("/readyz");
+        assert_eq!(code, 503);
+        reasons.lines().filter(|line| line.contains("watch ")).all(|line| line.contains("watch clusters."))
+    });
+    let said = check(&server, "clusters.cassandra.rook.io");
+    assert!(
+        said.ends_with("give this service account the verbs list and watch on clusters.cassandra.rook.io"),
+        "{said}"
+    );
+    assert_eq!(networks(&server), BOTH);
+    // What nobody may ask for is found not to be there as soon as that can be asked.
+    api.allow("apis");
+    server.wait_until_ready();
 }

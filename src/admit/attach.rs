@@ -3,6 +3,8 @@
 //! A pod with an attachment that cannot be made never starts, so everything that can be known is checked first, and part of the
 //! networks is no better than none.
 
+use std::collections::HashMap;
+
 use super::decide::{Deciding, Part, Risk};
 use super::decision::{Attachments, Declared, Declarer, HostNetwork, Verdict, Wanted, WantedStep};
 use super::pin::Pin;
@@ -11,6 +13,9 @@ use super::reason::{Reason, Remark};
 use crate::network::provider::{Names, multus};
 use crate::network::{MetaPlugin, NetworkKey, NetworkSelection};
 use crate::world::{AttachmentState, NodeLabels};
+
+/// The most networks that are declared for one pod. Nobody has as many, and each is compared with the others.
+const NETWORKS_MAX: usize = 64;
 
 /// A network that is to be attached, and who asks for it.
 type Asked<'s> = (Declarer<'s>, &'s NetworkSelection);
@@ -25,6 +30,12 @@ impl<'s> Deciding<'s> {
         pod: &PodView<'_>,
         namespace: &str,
     ) -> Result<Verdict<'s>, Reason<'s>> {
+        let count: usize = parts.iter().map(|part| part.keys.len()).sum();
+        if count > NETWORKS_MAX {
+            return Err(Reason::ProviderObstacle(format!(
+                "{count} networks are declared for it, and no pod is given more than {NETWORKS_MAX}; declare fewer"
+            )));
+        }
         let text = pod.annotation(plugin.annotation()).unwrap_or_default();
         let existing = plugin.read(text, namespace);
         let on_pod: Vec<&NetworkSelection> = existing.as_deref().unwrap_or_default().iter().collect();
@@ -52,7 +63,10 @@ impl<'s> Deciding<'s> {
         }
         let default_network = parts.iter().find_map(|part| Some((part.declarer, part.default_network?)));
         if default_network.is_none() && self.wanted.iter().all(|wanted| wanted.step == WantedStep::NotDeclared) {
-            return Err(Reason::NothingDeclared);
+            let only_on_nodes = parts.iter().find_map(Part::key_only_on_nodes);
+            return Err(
+                only_on_nodes.map_or(Reason::NothingDeclared, |(declarer, key)| Reason::NotOnNode(declarer, key))
+            );
         }
         let host_network = match (pod.is_on_host_network(), risk) {
             (false, _) => HostNetwork::NotUsed,
@@ -173,6 +187,13 @@ impl<'s> Part<'s> {
         })
     }
 
+    /// A key for which a network is declared on some nodes, and not for all.
+    fn key_only_on_nodes(&self) -> Option<(Declarer<'s>, &'s NetworkKey)> {
+        let on_nodes = |key: &&NetworkKey| self.node_interfaces.iter().any(|nodes| nodes.selections.contains_key(*key));
+        let mut behind = self.keys.iter().flat_map(|key| self.keys_behind(key));
+        behind.find(on_nodes).map(|key| (self.declarer, key))
+    }
+
     /// The keys to look under for the network behind `key`.
     fn keys_behind(&self, key: &'s NetworkKey) -> impl Iterator<Item = &'s NetworkKey> + use<'s> {
         let system = self.fallbacks;
@@ -201,16 +222,15 @@ fn check_plugin<'s>(
     }
     let all: Vec<&NetworkSelection> = existing.iter().chain(added.iter().copied()).collect();
     let names = plugin.interface_names(&all);
-    for (index, selection) in added.iter().enumerate() {
-        let own = existing.len() + index;
+    let mut first_with: HashMap<&str, usize> = HashMap::new();
+    for (index, name) in names.iter().enumerate() {
         // A second interface of one name makes Multus take the whole pod down again.
-        if let Some(other) = (0..all.len()).find(|other| *other != own && names[*other] == names[own]) {
-            return Err(Reason::InterfaceConflict {
-                interface: names[own].clone(),
-                added: &selection.attachment,
-                other: all[other].attachment.clone(),
-            });
-        }
+        let Some(other) = first_with.insert(name, index).filter(|_| index >= existing.len()) else { continue };
+        return Err(Reason::InterfaceConflict {
+            interface: name.clone(),
+            added: &added[index - existing.len()].attachment,
+            other: all[other].attachment.clone(),
+        });
     }
     Ok(())
 }

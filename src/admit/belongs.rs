@@ -31,6 +31,12 @@ impl<'s> Deciding<'s> {
                 return self.which(system, role, claim.as_ref(), clusters, pod, namespace);
             }
         }
+        let elsewhere = snapshot.systems().iter().find_map(|system| self.recognise(system, pod, &[]));
+        let elsewhere = elsewhere.map(|(role, _)| role);
+        // That holds wherever the cluster is.
+        if let Some(why) = elsewhere.and_then(|role| role.never_touched(self.takes_risk())) {
+            return Err(Reason::NeverTouch(why));
+        }
         for (system, clusters) in &here {
             if let Some(owner) = self.declared_role(system, clusters, pod) {
                 return owner;
@@ -38,11 +44,10 @@ impl<'s> Deciding<'s> {
         }
         if let Some((system, clusters)) = here.iter().find(|(system, _)| system.is_marked(pod)) {
             self.may_be_of(clusters, None);
-            return Err(self.unless_off(Reason::UnknownRole(system)));
+            return Err(Reason::UnknownRole(system));
         }
-        let elsewhere = snapshot.systems().iter().find_map(|system| self.recognise(system, pod, &[]));
-        Err(match elsewhere.map(|(role, _)| &role.treatment) {
-            Some(Treatment::Networks(_)) => self.unless_off(Reason::UnknownCluster { named_by: None }),
+        Err(match elsewhere.map(|role| &role.treatment) {
+            Some(Treatment::Networks(_)) => Reason::UnknownCluster { named_by: None },
             _ if here.is_empty() => Reason::NoCluster,
             _ => Reason::NotStorage,
         })
@@ -93,32 +98,34 @@ impl<'s> Deciding<'s> {
         namespace: &str,
     ) -> Result<Owner<'s>, Reason<'s>> {
         self.may_be_of(clusters, None);
+        if let Some(why) = role.never_touched(self.takes_risk()) {
+            return Err(Reason::NeverTouch(why));
+        }
         match &role.treatment {
-            Treatment::NeverTouch { why, at_risk } if at_risk.is_empty() || !self.takes_risk() => {
-                return Err(Reason::NeverTouch(why));
-            }
             _ if clusters.len() == 1 && self.mode.mode == Mode::Off => return Err(Reason::ModeOff),
             // Nothing is due to it, unless an override or a StorageNetwork says so: whose it is need not be proven.
-            Treatment::NoNetwork(why) => match clusters {
-                [cluster] => return Ok(self.owner(system, cluster, OwnedRole::Known(role))),
-                clusters if !clusters.iter().any(|cluster| self.says_something_of(role, cluster)) => {
-                    return Err(Reason::NoNetworkForRole(why));
-                }
-                _ => {}
-            },
-            Treatment::Networks(_) | Treatment::NeverTouch { .. } => {}
+            Treatment::NoNetwork(why) if !clusters.iter().any(|cluster| self.says_something_of(role, cluster)) => {
+                return match clusters {
+                    [cluster] => Ok(self.owner(system, cluster, OwnedRole::Known(role))),
+                    _ => Err(Reason::NoNetworkForRole(why)),
+                };
+            }
+            Treatment::NoNetwork(_) | Treatment::Networks(_) | Treatment::NeverTouch { .. } => {}
         }
         let is_claimed = |cluster: &&'s Cluster| claim.is_none_or(|claim| claim.cluster == cluster.id.name);
         let candidates: Vec<&'s Cluster> = clusters.iter().copied().filter(is_claimed).collect();
         let named_by = claim.map(|claim| claim.named_by.clone());
+        let is_helper = matches!(role.treatment, Treatment::NoNetwork(_));
         let lead = self.lead(system, role, clusters, pod, namespace);
+        // It is of none until its labels or its owners say so, not even of the only one.
+        self.cluster = None;
         let (cluster, found_by) = match (&candidates[..], lead) {
             ([], Some(Lead::To(leads))) => {
                 let claimed = format!("the cluster that {} names", named_by.unwrap_or_default());
                 let lead = leads.first().copied();
-                return Err(self.unless_off(Reason::OwnerMismatch { claimed, lead }));
+                return Err(Reason::OwnerMismatch { claimed, lead });
             }
-            ([], _) => return Err(self.unless_off(Reason::UnknownCluster { named_by })),
+            ([], _) => return Err(Reason::UnknownCluster { named_by }),
             (candidates, Some(Lead::To(leads))) => {
                 let both: Vec<&'s Cluster> = candidates
                     .iter()
@@ -127,18 +134,20 @@ impl<'s> Deciding<'s> {
                     .collect();
                 match both[..] {
                     [cluster] => (cluster, Some("its owners lead to it".to_owned())),
-                    [] => return Err(self.mismatch(candidates, leads.first().copied())),
+                    [] => return Err(mismatch(candidates, leads.first().copied())),
                     _ => return Err(self.unless_off(Reason::AmbiguousCluster(system, both))),
                 }
             }
-            (candidates, Some(Lead::Nowhere)) => return Err(self.mismatch(candidates, None)),
+            // Helpers that a StorageNetwork gives something, such as operators, need not be the cluster's own.
+            (candidates, Some(Lead::Nowhere)) if !is_helper => return Err(mismatch(candidates, None)),
             (&[cluster], _) => (cluster, named_by),
             (_, Some(Lead::NotSeen { kind, name })) => {
                 return Err(self.unless_off(Reason::OwnerNotSeen { kind, name }));
             }
-            (candidates, None) => {
-                return Err(self.unless_off(Reason::AmbiguousCluster(system, candidates.to_vec())));
-            }
+            (candidates, None | Some(Lead::Nowhere)) => match self.selected_for(role, candidates, pod) {
+                Some(cluster) => (cluster, Some("its StorageNetwork selects the pod".to_owned())),
+                None => return Err(self.unless_off(Reason::AmbiguousCluster(system, candidates.to_vec()))),
+            },
         };
         self.may_be_of(&[cluster], found_by);
         if self.mode.mode == Mode::Off {
@@ -151,6 +160,16 @@ impl<'s> Deciding<'s> {
     fn says_something_of(&self, role: &Role, cluster: &Cluster) -> bool {
         let declared = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
         declared.is_some_and(|declared| declared.roles.iter().any(|rule| rule.name == role.name))
+    }
+
+    /// The one of `candidates` whose StorageNetwork selects the pod for its role, where it is one.
+    fn selected_for(&self, role: &Role, candidates: &[&'s Cluster], pod: &PodView<'_>) -> Option<&'s Cluster> {
+        let selects = |cluster: &&'s Cluster| {
+            let declared = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
+            declared.and_then(|declared| declared.role_for(pod)).is_some_and(|rule| rule.name == role.name)
+        };
+        let mut selecting = candidates.iter().copied().filter(selects);
+        selecting.next().filter(|_| selecting.next().is_none())
     }
 
     /// Where the pod's owners lead, in a system that goes by them and for a role that does.
@@ -170,11 +189,6 @@ impl<'s> Deciding<'s> {
         Some(self.snapshot.lead(namespace, system, clusters, &owners))
     }
 
-    fn mismatch(&self, candidates: &[&'s Cluster], lead: Option<&'s Cluster>) -> Reason<'s> {
-        let claimed = candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
-        self.unless_off(Reason::OwnerMismatch { claimed, lead })
-    }
-
     /// A role that a StorageNetwork of one of `clusters` declares, and selects this pod for.
     fn declared_role(
         &mut self,
@@ -184,14 +198,11 @@ impl<'s> Deciding<'s> {
     ) -> Option<Result<Owner<'s>, Reason<'s>>> {
         let (cluster, rule) = clusters.iter().find_map(|cluster| {
             let declared = self.counting(cluster)?.declared.as_ref().ok()?;
-            let mut rules = declared.roles.iter();
-            let rule = rules.find(|rule| rule.selector.as_ref().is_some_and(|selector| selector.matches(pod)))?;
-            Some((*cluster, rule))
+            Some((*cluster, declared.role_for(pod)?))
         })?;
         self.may_be_of(&[cluster], Some("its StorageNetwork selects the pod".to_owned()));
         let (role, known) = (rule.name.as_str(), system.role(rule.name.as_str()));
-        let by = rule.selector.as_ref().map(ToString::to_string).unwrap_or_default();
-        self.recognised = Some(Recognised { system: system.name.as_str(), role, known, by });
+        self.recognised = Some(Recognised { system: system.name.as_str(), role, known, by: rule.told_by() });
         Some(match self.mode.mode {
             Mode::Off => Err(Reason::ModeOff),
             Mode::Enforce | Mode::Audit => {
@@ -225,6 +236,11 @@ impl<'s> Deciding<'s> {
             self.mode = mildest;
         }
     }
+}
+
+fn mismatch<'s>(candidates: &[&'s Cluster], lead: Option<&'s Cluster>) -> Reason<'s> {
+    let claimed = candidates.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+    Reason::OwnerMismatch { claimed, lead }
 }
 
 fn as_ref<'o>(owner: &'o OwnerReference<'_>) -> OwnerRef<'o> {

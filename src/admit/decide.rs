@@ -23,6 +23,9 @@ const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 pub fn decide<'s>(snapshot: &'s Snapshot, admission: &Admission<'_>) -> Decision<'s> {
     let mut deciding = Deciding::new(snapshot);
     let verdict = deciding.verdict(admission).unwrap_or_else(Verdict::Leave);
+    if !matches!(verdict, Verdict::Attach(_) | Verdict::Leave(Reason::Agrees)) {
+        deciding.remarks.retain(|remark| !remark.is_about_what_is_attached());
+    }
     let concern = match &verdict {
         Verdict::Leave(reason) => reason.concern(),
         Verdict::Attach(_) | Verdict::UseHostNetwork => None,
@@ -118,7 +121,8 @@ impl<'s> Deciding<'s> {
                 reason @ (Reason::NoCluster
                 | Reason::NotStorage
                 | Reason::UnknownCluster { .. }
-                | Reason::UnknownRole(_)),
+                | Reason::UnknownRole(_)
+                | Reason::OwnerMismatch { .. }),
             ) => self.guest(pod, admission.namespace, reason),
             Err(reason) => Err(reason),
         }
@@ -129,7 +133,7 @@ impl<'s> Deciding<'s> {
         if pod.annotation(ATTACH_ANNOTATION).is_some() {
             self.remarks.push(Remark::AttachIgnored);
         }
-        let due = self.due(owner);
+        let due = owner.due();
         // What is wrong with the networks does not concern a pod that gets none.
         let part = match (Part::of(owner.system, owner.cluster, owner.network), &due) {
             (Ok(part), _) => part,
@@ -156,35 +160,6 @@ impl<'s> Deciding<'s> {
         }
     }
 
-    /// What a pod gets for its role, before it is asked how: what a StorageNetwork says about the role, else what the system
-    /// says.
-    fn due(&self, owner: Owner<'s>) -> Due<'s> {
-        let rule = owner.rule();
-        if let OwnedRole::Known(role) = owner.role
-            && let Treatment::NeverTouch { why, at_risk } = &role.treatment
-        {
-            return if self.takes_risk() && !at_risk.is_empty() {
-                Due::Networks(at_risk.iter().collect(), Risk::Taken)
-            } else {
-                Due::Nothing(Reason::NeverTouch(why))
-            };
-        }
-        match (rule.and_then(|rule| rule.networks.as_ref()), owner.network, owner.role) {
-            (Some(keys), Some(network), _) if keys.is_empty() => Due::Nothing(Reason::NoNetworkDeclared(network)),
-            (Some(keys), _, _) => Due::Networks(keys.iter().collect(), Risk::None),
-            (None, _, OwnedRole::Known(role)) => match &role.treatment {
-                Treatment::Networks(keys) => Due::Networks(keys.iter().collect(), Risk::None),
-                Treatment::NoNetwork(why) => Due::Nothing(Reason::NoNetworkForRole(why)),
-                Treatment::NeverTouch { why, .. } => Due::Nothing(Reason::NeverTouch(why)),
-            },
-            // A role that the system does not know gets every network that is declared, in the order of the system's keys.
-            (None, network, OwnedRole::Declared(_)) => {
-                let declared = network.and_then(|network| network.declared.as_ref().ok());
-                Due::Networks(declared.map(|declared| declared.keys().collect()).unwrap_or_default(), Risk::None)
-            }
-        }
-    }
-
     /// The provider for this pod: what a StorageNetwork says about its role, else an override of Rook's for the role, else the
     /// enforced host network, else the provider that is declared. An override to `false` only ever takes the host network away
     /// (Rook: "if the pointer is set, use it, else `IsHost()`").
@@ -206,6 +181,11 @@ impl<'s> Deciding<'s> {
         let effective = EffectiveProvider { provider, source };
         self.provider = Some(effective.clone());
         effective
+    }
+
+    /// The provider of a whole cluster, whatever is said of single roles.
+    pub(super) fn provider_of(&self, spec: &NetworkSpec) -> Provider {
+        if self.snapshot.settings().enforce_host_network { Provider::Host } else { spec.provider }
     }
 
     /// The mode that a declarer chooses, or else the setting.
@@ -248,6 +228,35 @@ impl<'s> Owner<'s> {
         }
     }
 
+    /// What a pod gets for its role, before it is asked how: what a StorageNetwork says about the role, else what the system
+    /// says.
+    fn due(&self) -> Due<'s> {
+        let declared = self.network.and_then(|network| network.declared.as_ref().ok());
+        let networks = self.rule().and_then(|rule| rule.networks.as_ref());
+        match (self.role, networks, self.network) {
+            // Those whose risk nobody has taken never come here.
+            (OwnedRole::Known(Role { treatment: Treatment::NeverTouch { at_risk, .. }, .. }), _, _) => {
+                Due::Networks(at_risk.iter().collect(), Risk::Taken)
+            }
+            // An empty list is no way out of a default network.
+            (_, Some(keys), Some(network))
+                if keys.is_empty() && declared.is_none_or(|declared| declared.default_network.is_none()) =>
+            {
+                Due::Nothing(Reason::NoNetworkDeclared(network))
+            }
+            (_, Some(keys), _) => Due::Networks(keys.iter().collect(), Risk::None),
+            (OwnedRole::Known(role), None, _) => match &role.treatment {
+                Treatment::Networks(keys) => Due::Networks(keys.iter().collect(), Risk::None),
+                Treatment::NoNetwork(why) => Due::Nothing(Reason::NoNetworkForRole(why)),
+                Treatment::NeverTouch { why, .. } => Due::Nothing(Reason::NeverTouch(why)),
+            },
+            // A role that the system does not know gets every network that is declared.
+            (OwnedRole::Declared(_), None, _) => {
+                Due::Networks(declared.map(|declared| declared.keys().collect()).unwrap_or_default(), Risk::None)
+            }
+        }
+    }
+
     /// Who declares the cluster's networks: a StorageNetwork in the place of the cluster's own resource, where there is one.
     pub(super) fn declarer(&self) -> Declarer<'s> {
         self.network.map_or(Declarer::Cluster(self.cluster), Declarer::StorageNetwork)
@@ -286,7 +295,7 @@ fn pod_of<'a>(admission: &Admission<'a>) -> Result<&'a PodView<'a>, Reason<'stat
     if (operation, kind, group, subresource) != ("CREATE", "Pod", "", "") {
         return Err(Reason::NotPodCreation);
     }
-    let pod = pod.filter(|pod| pod.spec.is_some()).ok_or(Reason::NoPod)?;
+    let pod = pod.filter(|pod| pod.metadata.is_some() && pod.spec.is_some()).ok_or(Reason::NoPod)?;
     if pod.annotation(MIRROR_ANNOTATION).is_some() {
         return Err(Reason::MirrorPod);
     }

@@ -226,7 +226,10 @@ impl fmt::Display for ModeSource<'_> {
 impl fmt::Display for ProviderSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Declarer(Declarer::Cluster(_)) => f.write_str("the cluster's network spec"),
+            Self::Declarer(Declarer::Cluster(cluster)) if cluster.can_declare => {
+                f.write_str("the cluster's network spec")
+            }
+            Self::Declarer(Declarer::Cluster(cluster)) => write!(f, "no StorageNetwork is about {cluster}"),
             Self::Declarer(Declarer::StorageNetwork(network)) => write!(f, "spec.provider of {network}"),
             Self::Enforced => f.write_str("the setting enforce-host-network"),
             Self::Override(place) => f.write_str(place),

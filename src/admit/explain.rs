@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::decision::{Decision, Declared, HostNetwork, Verdict, Wanted, WantedStep};
 use super::pod::PodView;
 use super::{INJECT_ANNOTATION, INJECT_DISABLED, INJECT_ENABLED};
+use crate::network::NetworkSelection;
 use crate::world::{Mode, Outcome};
 
 /// One step of a decision. Only what was looked for is there: a pod that opts out has no step about its cluster.
@@ -33,7 +34,8 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
     }
     for network in &decision.storage_networks {
         let because = match decision.cluster.filter(|cluster| network.is_about(cluster)) {
-            Some(_) => "in the place of what the cluster itself declares",
+            Some(cluster) if cluster.can_declare => "in the place of what the cluster itself declares",
+            Some(_) => "its clusterRef names the cluster",
             None => "its podSelector selects the pod",
         };
         step("declared", format!("by {network}"), Some(because.to_owned()));
@@ -93,19 +95,33 @@ pub fn summary(decision: &Decision<'_>) -> String {
         if decision.is_carried_out() { ["gets", "is refused"] } else { ["would get", "would be refused"] };
     match &decision.verdict {
         Verdict::Attach(attachments) => {
-            let added = decision.added().map(|selection| selection.attachment.to_string());
+            let added = decision.added().map(|selection| named_apart(selection, decision.added()));
             let default =
                 attachments.default_network.map(|selection| format!("the default network {}", selection.attachment));
             let networks: Vec<String> = added.chain(default).collect();
+            let [and_leaves, leaves] =
+                if decision.is_carried_out() { ["leaves", "leaves"] } else { ["leave", "would leave"] };
             match (attachments.host_network, networks.is_empty()) {
                 (HostNetwork::NotUsed, _) => format!("{gets} {}", networks.join(" and ")),
-                (HostNetwork::Left, false) => format!("{gets} {}, and leaves the host network", networks.join(" and ")),
-                (HostNetwork::Left, true) => "leaves the host network".to_owned(),
+                (HostNetwork::Left, false) => {
+                    format!("{gets} {}, and {and_leaves} the host network", networks.join(" and "))
+                }
+                (HostNetwork::Left, true) => format!("{leaves} the host network"),
             }
         }
         Verdict::UseHostNetwork => format!("{gets} the host network"),
         Verdict::Leave(reason) if decision.outcome == Outcome::Deny => format!("{is_refused} ({})", reason.name()),
         Verdict::Leave(reason) => format!("is left as it is ({})", reason.name()),
+    }
+}
+
+/// The attachment of a network; with its interface where another network has the same attachment.
+fn named_apart<'s>(selection: &NetworkSelection, mut all: impl Iterator<Item = &'s NetworkSelection>) -> String {
+    let is_other = |other: &NetworkSelection| !std::ptr::eq(other, selection);
+    let shared = all.any(|other| is_other(other) && other.attachment == selection.attachment);
+    match selection.interface.as_ref().filter(|_| shared) {
+        Some(interface) => format!("{}@{interface}", selection.attachment),
+        None => selection.attachment.to_string(),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) use object::read_object;
 pub use owner::OwnerReference;
 pub use pin::Pin;
 pub use pod::{Admission, Metadata, PodSpec, PodView, StringMap, Text, UnreadablePart};
-pub use reason::{Reason, Refusal, Remark};
+pub use reason::{Asker, Reason, Refusal, Remark};
 
 /// The annotation by which a pod, or the template it comes from, opts out.
 pub const INJECT_ANNOTATION: &str = "multihome.rook.io/inject";

@@ -36,7 +36,8 @@ impl<'a> PodView<'a> {
     /// # Errors
     /// Where `ownerReferences` is no list of owner references, or too long a list.
     pub fn owners(&self) -> Result<Vec<OwnerReference<'a>>, UnreadablePart> {
-        let owners: Option<List<OwnerReference<'a>>> = self.metadata.owner_references.map(read_raw).transpose()?;
+        let owners = self.metadata.as_ref().and_then(|metadata| metadata.owner_references);
+        let owners: Option<List<OwnerReference<'a>>> = owners.map(read_raw).transpose()?;
         let mut owners = owners.unwrap_or_default().0;
         owners.sort_by_key(|owner| !owner.controller);
         Ok(owners)

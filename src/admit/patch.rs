@@ -33,18 +33,19 @@ pub fn operations(decision: &Decision<'_>, pod: &PodView<'_>) -> Patch {
 
 fn attach(attachments: &Attachments<'_>, pod: &PodView<'_>) -> Vec<PatchOperation> {
     let annotations = &attachments.annotations;
-    let mut operations = match (&pod.metadata.annotations, annotations.is_empty()) {
-        (_, true) => Vec::new(),
-        // "add" also replaces a value that is there (RFC 6902, 4.1).
-        (Some(_), _) => {
-            let one = |(key, value): &(&str, String)| add(&["metadata", "annotations", key], value.as_str().into());
-            annotations.iter().map(one).collect()
-        }
-        (None, _) => {
-            let all = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(value.as_str())));
-            vec![add(&["metadata", "annotations"], Value::Object(all.collect()))]
-        }
-    };
+    let mut operations =
+        match (pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref()), annotations.is_empty()) {
+            (_, true) => Vec::new(),
+            // "add" also replaces a value that is there (RFC 6902, 4.1).
+            (Some(_), _) => {
+                let one = |(key, value): &(&str, String)| add(&["metadata", "annotations", key], value.as_str().into());
+                annotations.iter().map(one).collect()
+            }
+            (None, _) => {
+                let all = annotations.iter().map(|(key, value)| ((*key).to_owned(), Value::from(value.as_str())));
+                vec![add(&["metadata", "annotations"], Value::Object(all.collect()))]
+            }
+        };
     match attachments.host_network {
         HostNetwork::NotUsed => {}
         HostNetwork::Left => operations.push(add(&["spec", "hostNetwork"], Value::Bool(false))),

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::object::read_object;
 use super::pod::{List, PodSpec, PodView, StringMap, Text, UnreadablePart, read_raw};
+use crate::world::HOSTNAME_LABEL;
 
 /// The one node that a pod may run on, as far as the pod itself says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,6 @@ pub enum Pin<'a> {
     Unreadable,
 }
 
-/// The label by which pods are pinned; the kubelet sets it to its host's name, and an administrator may change it.
-const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 /// The one field of a node that a term may match (`NodeSelectorTerm.matchFields`).
 const NAME_FIELD: &str = "metadata.name";
 

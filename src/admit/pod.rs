@@ -38,7 +38,7 @@ pub struct Admission<'a> {
 #[derive(Debug, Default)]
 pub struct PodView<'a> {
     /// Name, labels, annotations and owners.
-    pub metadata: Metadata<'a>,
+    pub metadata: Option<Metadata<'a>>,
     /// The spec, where there is one.
     pub spec: Option<PodSpec<'a>>,
 }
@@ -152,14 +152,14 @@ impl PodView<'_> {
     /// The pod's name, or as much of it as is known.
     #[must_use]
     pub fn display_name(&self) -> &str {
-        let known = [&self.metadata.name, &self.metadata.generate_name];
-        known.into_iter().flatten().map(Deref::deref).find(|name| !name.is_empty()).unwrap_or_default()
+        let known = self.metadata.iter().flat_map(|metadata| [&metadata.name, &metadata.generate_name]);
+        known.flatten().map(Deref::deref).find(|name| !name.is_empty()).unwrap_or_default()
     }
 
     /// The value of an annotation.
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata.annotations.as_ref()?.get(key)
+        self.metadata.as_ref()?.annotations.as_ref()?.get(key)
     }
 
     /// Whether the pod already uses the host network.
@@ -228,7 +228,7 @@ pub(super) fn read_raw<'a, T: Deserialize<'a> + Default>(raw: &'a RawValue) -> R
 
 impl Labels for PodView<'_> {
     fn label(&self, key: &str) -> Option<&str> {
-        self.metadata.labels.get(key)
+        self.metadata.as_ref()?.labels.get(key)
     }
 }
 

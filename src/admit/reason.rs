@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::decision::Declarer;
 use crate::network::attachment::AttachmentError;
-use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkSelection, SpecProblem, shorten};
+use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkKey, NetworkSelection, SpecProblem, shorten};
 use crate::storage::{System, WorkloadKind};
 use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Mode, StorageNetwork};
 
@@ -13,7 +13,7 @@ use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Co
 pub enum Reason<'s> {
     /// Not the creation of a pod.
     NotPodCreation,
-    /// The request has no pod, or one without a spec.
+    /// The request has no pod, or one without metadata or spec.
     NoPod,
     /// The pod opted out by annotation.
     OptedOut,
@@ -56,6 +56,8 @@ pub enum Reason<'s> {
     },
     /// The pod, or its namespace, asks for the network of a cluster's clients, and may not have it.
     ClientRefused {
+        /// Who asks.
+        asker: Asker,
         /// What is asked for.
         asked: String,
         /// Why not.
@@ -65,8 +67,12 @@ pub enum Reason<'s> {
     InvalidSpec(Declarer<'s>, &'s [SpecProblem]),
     /// The provider that applies changes nothing.
     ProviderNone,
+    /// The cluster uses the host network, and its clients are never put there.
+    ClientOffHost(Declarer<'s>),
     /// None of the networks of the role is declared.
     NothingDeclared,
+    /// They are declared for some nodes only, and the pod is bound to none of these, as far as is known.
+    NotOnNode(Declarer<'s>, &'s NetworkKey),
     /// The pod already has everything.
     Agrees,
     /// Networks are to be attached, and the pod is on the host network, where nothing can be attached.
@@ -106,6 +112,15 @@ pub enum Reason<'s> {
     ProviderObstacle(String),
 }
 
+/// Whose annotation asks for the network of a cluster's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The pod's own.
+    Pod,
+    /// That of its namespace, on behalf of all pods there.
+    Namespace,
+}
+
 /// Why a client does not get what it asks for.
 #[derive(Debug)]
 pub enum Refusal<'s> {
@@ -121,6 +136,8 @@ pub enum Refusal<'s> {
     Ambiguous(Vec<&'s Cluster>),
     /// The system has no network for clients.
     NoClientNetwork(&'s System),
+    /// The cluster declares no network for clients.
+    NothingDeclared(Declarer<'s>, &'s NetworkKey),
 }
 
 /// What the owner of a pod should know, whatever is done with it.
@@ -141,6 +158,8 @@ pub enum Remark<'s> {
     },
     /// A client is not attached because of the mode of the cluster that it asks for, and gets what its namespace declares.
     ClientNotAttached(Declarer<'s>, Mode),
+    /// A client is not attached for this reason, and gets what its namespace declares.
+    ClientLeft(Box<Reason<'s>>),
     /// A pod of a cluster asks for the network of clients too, which is not read.
     AttachIgnored,
     /// The pod leaves the host network at the risk that the setting names.
@@ -161,7 +180,7 @@ impl Reason<'_> {
             Self::ModeOff => "mode-off",
             Self::NeverTouch(_) => "never-touch",
             Self::NoNetworkForRole(_) | Self::NoNetworkDeclared(_) => "no-network-for-role",
-            Self::ProviderNone => "provider-none",
+            Self::ProviderNone | Self::ClientOffHost(_) => "provider-none",
             Self::NothingDeclared => "nothing-declared",
             Self::Agrees => "agrees",
             Self::OnHostNetwork => "on-host-network",
@@ -179,7 +198,8 @@ impl Reason<'_> {
             | Self::MissingAttachment(..)
             | Self::MalformedAttachment(..)
             | Self::InterfaceConflict { .. }
-            | Self::ProviderObstacle(_) => self.concern().map_or("", Concern::name),
+            | Self::ProviderObstacle(_)
+            | Self::NotOnNode(..) => self.concern().map_or("", Concern::name),
         }
     }
 
@@ -201,6 +221,7 @@ impl Reason<'_> {
             Self::MalformedAttachment(..) => Some(Concern::MalformedAttachment),
             Self::InterfaceConflict { .. } => Some(Concern::InterfaceConflict),
             Self::ProviderObstacle(_) => Some(Concern::ProviderObstacle),
+            Self::NotOnNode(..) => Some(Concern::NotOnNode),
             Self::NotPodCreation
             | Self::NoPod
             | Self::OptedOut
@@ -212,6 +233,7 @@ impl Reason<'_> {
             | Self::NoNetworkForRole(_)
             | Self::NoNetworkDeclared(_)
             | Self::ProviderNone
+            | Self::ClientOffHost(_)
             | Self::NothingDeclared
             | Self::Agrees
             | Self::OnHostNetwork
@@ -225,7 +247,7 @@ impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPodCreation => f.write_str("only the creation of a pod is ever changed"),
-            Self::NoPod => f.write_str("the request holds no pod with a spec"),
+            Self::NoPod => f.write_str("the request holds no pod with metadata and a spec"),
             Self::OptedOut => {
                 write!(f, "the pod opts out by {}: {}", super::INJECT_ANNOTATION, super::INJECT_DISABLED)
             }
@@ -253,7 +275,7 @@ impl fmt::Display for Reason<'_> {
                 let then = if is_alone {
                     "Rook supports one; remove all but one"
                 } else {
-                    "neither its labels nor its owners tell which one is its own"
+                    "neither its labels nor its owners tell which one is its own; select it by a podSelector of its role in a StorageNetwork"
                 };
                 write!(f, "its namespace has more than one cluster ({names}), and {then}")
             }
@@ -269,16 +291,29 @@ impl fmt::Display for Reason<'_> {
                 f,
                 "it claims to be a pod of {claimed}, but nothing of that cluster owns it; mend its labels, or who owns it"
             ),
-            Self::ClientRefused { asked, refusal } => {
-                write!(f, "it asks by {ATTACH_ANNOTATION} for the network of {}, ", shorten(asked))?;
+            Self::ClientRefused { asker, asked, refusal } => {
+                let asker = match asker {
+                    Asker::Pod => "it",
+                    Asker::Namespace => "its namespace",
+                };
+                write!(f, "{asker} asks by {ATTACH_ANNOTATION} for the network of {}, ", shorten(asked))?;
                 refusal.fmt(f)
             }
             Self::InvalidSpec(declarer, problems) => {
-                write!(f, "{declarer} has an invalid network spec: ")?;
+                let is_annotation = problems.iter().all(|problem| problem.field.starts_with("metadata.annotations"));
+                let what = if is_annotation { "annotation" } else { "network spec" };
+                write!(f, "{declarer} has an invalid {what}: ")?;
                 write_joined(f, problems, "; also ")
             }
             Self::ProviderNone => f.write_str("the pod network is what it is meant to use"),
+            Self::ClientOffHost(declarer) => {
+                write!(f, "{declarer} uses the host network, and clients are never put there")
+            }
             Self::NothingDeclared => f.write_str("no network is declared for this role"),
+            Self::NotOnNode(declarer, key) => write!(
+                f,
+                "{declarer} declares {key} for some nodes only, and the pod is not known to be bound to one of them when it is created; declare it for all nodes too"
+            ),
             Self::Agrees => f.write_str("it already has the networks that it needs"),
             Self::OnHostNetwork => {
                 f.write_str("it is on the host network, where nothing can be attached, and that is never taken away")
@@ -329,6 +364,24 @@ impl fmt::Display for Refusal<'_> {
                 write_joined(f, clusters, " and ")
             }
             Self::NoClientNetwork(system) => write!(f, "and {} has no network for clients", system.name),
+            Self::NothingDeclared(declarer, key) => {
+                write!(f, "and {declarer} declares nothing for {key}, the network for clients")
+            }
+        }
+    }
+}
+
+impl Remark<'_> {
+    /// Whether it says which networks a pod gets, and so nothing where it gets none.
+    pub(super) fn is_about_what_is_attached(&self) -> bool {
+        match self {
+            Self::NotBoundToNode(_) | Self::UnknownNode(..) => true,
+            Self::OwnDefaultNetwork(..)
+            | Self::OtherProvider { .. }
+            | Self::ClientNotAttached(..)
+            | Self::ClientLeft(_)
+            | Self::AttachIgnored
+            | Self::RiskTaken => false,
         }
     }
 }
@@ -358,9 +411,10 @@ impl fmt::Display for Remark<'_> {
             Self::ClientNotAttached(declarer, mode) => {
                 write!(f, "the mode of {declarer} is {}, so its network is not attached", mode.name())
             }
+            Self::ClientLeft(reason) => reason.fmt(f),
             Self::AttachIgnored => write!(f, "it is a pod of a storage cluster itself, so {ATTACH_ANNOTATION} is not read"),
             Self::RiskTaken => f.write_str(
-                "it leaves the host network, as attach-csi-node-plugins-and-risk-hung-mounts asks: when it restarts, the volumes that it mounted on its node hang",
+                "attach-csi-node-plugins-and-risk-hung-mounts asks to take it off the host network: when it restarts, the volumes that it mounted on its node hang",
             ),
         }
     }

@@ -27,6 +27,11 @@ pub fn storage_network_crd(cel: Cel) -> Value {
         ("Age", "date", ".metadata.creationTimestamp"),
     ];
     let columns = columns.map(|(name, of, path)| json!({"name": name, "type": of, "jsonPath": path}));
+    // Shown by kubectl get --output wide.
+    let wide =
+        [("Pods", "string", ".status.pods"), ("Reason", "string", r#".status.conditions[?(@.type=="Ready")].reason"#)];
+    let wide = wide.map(|(name, of, path)| json!({"name": name, "type": of, "jsonPath": path, "priority": 1}));
+    let columns: Vec<Value> = columns.into_iter().chain(wide).collect();
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

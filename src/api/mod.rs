@@ -17,7 +17,7 @@ mod yaml;
 pub use crd::{Cel, storage_network_crd};
 pub use read::{READ_MEND, ReadError};
 pub use selector::{LabelOperator, LabelRequirement, LabelSelector};
-pub use status::{Condition, ConditionStatus, InterfaceState, InterfaceStatus, StorageNetworkStatus};
+pub use status::{Condition, ConditionStatus, InterfaceState, InterfaceStatus, NodeStatus, StorageNetworkStatus};
 pub use storage_network::{
     ClusterRef, Mode, NodeInterfaces, OwnSystem, Provider, RoleNetworks, StorageNetwork, StorageNetworkSpec,
 };

@@ -20,27 +20,47 @@ pub struct StorageNetworkStatus {
     /// The storage cluster, as kind and name, such as Cluster/rook-cassandra. Absent where spec.podSelector is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// The pods that spec.podSelector selects, as kubectl writes selectors, such as app=backup; all where it selects every pod of
+    /// the namespace. Absent where spec.clusterRef is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<String>,
     /// The provider that counts, such as multus.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The networks in one line, as key=network, such as client=storage/client-net, replication=storage/replication-net@repl0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub networks: Option<String>,
-    /// Every network that the spec names, and whether its attachment definition was found.
+    /// Every network that the spec names for all nodes, and whether its attachment definition was found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub interfaces: Vec<InterfaceStatus>,
+    /// The same for the networks of single nodes, in the order of spec.nodeInterfaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub nodes: Vec<NodeStatus>,
     /// What is true about this StorageNetwork, by type. Ready says whether its pods get their networks, and if not, why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
+/// The networks of the nodes that one entry of spec.nodeInterfaces is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// The nodes, as kubectl writes selectors, such as topology.kubernetes.io/zone=rack-1; all where every node is meant.
+    pub nodes: String,
+    /// The networks on these nodes.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub interfaces: Vec<InterfaceStatus>,
+}
+
 /// One network that the spec names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InterfaceStatus {
-    /// The key in the spec, such as client.
+    /// The key in the spec, such as client; defaultNetwork for what replaces the pod network.
     pub key: String,
     /// The attachment definition that the key selects, as namespace/name.
     pub network: String,
@@ -60,7 +80,7 @@ pub enum InterfaceState {
     Missing,
     /// The attachment definition is there, but Multus could not load it: mend its spec.config.
     Malformed,
-    /// It is not known yet, because attachment definitions have not been read.
+    /// It is not known: attachment definitions have not been read yet, or the provider keeps its networks elsewhere.
     Unknown,
 }
 

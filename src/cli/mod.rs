@@ -57,7 +57,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Make certificates; see and rotate those that the replicas keep in a cluster
     Certs(certs::CertsArgs),
-    /// Print the definition of the StorageNetwork resource
+    /// Print the definition of StorageNetwork, a built-in storage system, or the schema of one
     Print(print::PrintArgs),
 }
 
@@ -102,7 +102,8 @@ struct CatalogueArgs {
 /// A world from files.
 #[derive(Debug, Args)]
 struct ManifestArgs {
-    /// A YAML or JSON file, or a folder of them, with clusters and attachment definitions; other kinds are ignored. Repeatable
+    /// A YAML or JSON file, or a folder of them, with clusters, StorageNetworks, attachment definitions, and what else counts
+    /// (workloads, nodes, namespaces); other kinds are ignored. Repeatable
     #[arg(long, value_name = "PATH", required = true, env = "ROOK_MULTIHOME_MANIFESTS", value_delimiter = ',')]
     manifests: Vec<PathBuf>,
     #[command(flatten)]
@@ -149,7 +150,8 @@ impl Logs {
         let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
         let filter = if filter.is_empty() { "info" } else { &filter };
         // The client's own complaints say less than ours about the same failures; who wants them names it.
-        let filter = if filter.contains("kube") { filter.to_owned() } else { format!("{filter},kube_client=off") };
+        let is_named = filter.contains("kube");
+        let filter = if is_named { filter.to_owned() } else { format!("{filter},kube_client=off,kube_runtime=off") };
         let filter = filter.as_str();
         let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
             hint(&format!("warning: RUST_LOG is {filter:?}, which cannot be read ({error}); logging as with info"));

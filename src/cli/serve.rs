@@ -1,5 +1,7 @@
 //! `serve`: the webhook, fed by a Kubernetes cluster or by manifests. The composition root.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{CatalogueArgs, SettingsArgs, load_manifests, print};
-use crate::serve::{Parts, Phases, ServeSettings, Server};
+use crate::serve::{Parts, Phase, Phases, ServeSettings, Server};
+use crate::status::cluster::Cluster as StatusCluster;
+use crate::status::writer::Writer;
 use crate::tls::clients::{ClientAuthorities, ClientNames};
 use crate::tls::cluster::Cluster;
 use crate::tls::keeper::Keeper;
@@ -69,6 +73,8 @@ pub(super) struct ServeArgs {
 
 /// How long the certificates for development are valid.
 const DEVELOPMENT_LIFETIME: Duration = Duration::from_hours(365 * 24);
+/// How long the lease may take to be given back, once everything else is done.
+const LEASE_RETURN: Duration = Duration::from_secs(2);
 /// A review in the source tree, to try the server with.
 const SAMPLE_REVIEW: &str = "tests/admission/osd-multus/review.json";
 
@@ -127,18 +133,21 @@ impl ServeArgs {
         let (listen, admin) = server.addresses()?;
 
         let certificate = Arc::new(ServedCertificate::default());
-        let (published, progress, keeping) = if offline {
+        let phases = Phases::new();
+        let (published, progress, keeping, writer) = if offline {
             let (world, report) = load_manifests(&manifests, &catalogue, settings)?;
             make_development_certificates(&cert_dir, listen.ip())?;
             print(&welcome(&report, listen, admin, &cert_dir, clients.as_deref()))?;
             tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
-            (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()), None)
+            (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()), None, None)
         } else {
             let world = World::new(Arc::new(catalogue.load()?), settings.settings());
             let published = Arc::new(Published::new(world.snapshot()));
             let client = watch::connect().await.context(
                 "no Kubernetes cluster to watch; set KUBECONFIG, run in a pod, or serve from files with --manifests",
             )?;
+            let statuses = StatusCluster::new(client.clone(), names.status_lease());
+            let writer = Writer::new(statuses, Arc::clone(&published), identity());
             let keeping = match tls_mode {
                 TlsMode::Files => {
                     tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
@@ -152,23 +161,39 @@ impl ServeArgs {
                     Some(keeping)
                 }
             };
-            (Arc::clone(&published), watch::start(&client, world, published), keeping)
+            (Arc::clone(&published), watch::start(&client, world, published), keeping, Some(writer))
         };
+        let standing = writer.as_ref().map(Writer::standing);
+        let mut phase = phases.watch();
+        let leaving = async move { phase.reached(Phase::Leaving).await };
+        let writing = writer.map(|writer| tokio::spawn(writer.run(leaving)));
         if let Some(clients) = &clients {
             tokio::spawn(Arc::clone(clients).keep_reading());
         }
 
         tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
-        let phases = Phases::new();
-        let parts = Parts { published, progress, certificate, keeping, clients, dropped_log_lines };
+        let parts = Parts { published, progress, certificate, keeping, standing, clients, dropped_log_lines };
         tokio::select! {
-            served = server.run(parts, &phases) => Ok(served?),
+            served = server.run(parts, &phases) => {
+                served?;
+                if let Some(writing) = writing {
+                    // It gave its lease back long ago, but where the drain is short.
+                    _ = tokio::time::timeout(LEASE_RETURN, writing).await;
+                }
+                Ok(())
+            }
             signals = phases.follow_signals(drain_delay) => {
                 signals.context("cannot listen for signals")?;
                 anyhow::bail!("ended by a second signal, before requests under way were answered")
             }
         }
     }
+}
+
+/// A name for this process that no other has: that of its pod, and something random, because a pod may start it again.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "rook-multihome".to_owned());
+    format!("{host}_{:016x}", RandomState::new().build_hasher().finish())
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

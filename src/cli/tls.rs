@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::status::cluster::LeaseName;
 use crate::tls::cluster::Names;
 use crate::tls::rotation::Lifetimes;
 
@@ -22,10 +23,10 @@ pub(super) enum TlsMode {
 /// What the objects are called that self-managed certificates need.
 #[derive(Debug, Args)]
 pub(super) struct NameArgs {
-    /// The namespace of the Service and of the Secret with the authority
+    /// The namespace of the Service, of the Secret with the authority, and of the Lease of the replica that writes statuses
     #[arg(long, help_heading = SELF_MANAGED, value_name = "NAMESPACE", default_value = "rook-multihome", env = "ROOK_MULTIHOME_NAMESPACE")]
     namespace: String,
-    /// The Service by which the API server calls
+    /// The Service by which the API server calls. The Lease of the replica that writes statuses has its name with -status after it
     #[arg(long, help_heading = SELF_MANAGED, value_name = "SERVICE", default_value = "rook-multihome", env = "ROOK_MULTIHOME_SERVICE")]
     service: String,
     /// The Secret with the authority
@@ -58,6 +59,11 @@ pub(super) struct LifetimeArgs {
 }
 
 impl NameArgs {
+    /// The Lease of the replica that writes the statuses of StorageNetworks.
+    pub(super) fn status_lease(&self) -> LeaseName {
+        LeaseName { namespace: self.namespace.clone(), name: format!("{}-status", self.service) }
+    }
+
     pub(super) fn names(self) -> Names {
         let Self { namespace, service, ca_secret, webhook_configurations } = self;
         Names { namespace, service, secret: ca_secret, configurations: webhook_configurations }

@@ -13,3 +13,10 @@ pub fn shorten(text: &str) -> Cow<'_, str> {
         Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
     }
 }
+
+/// What is wrong with a YAML text, with its place there. The parser would also print the lines around it, which is more than fits
+/// into a sentence.
+#[must_use]
+pub fn yaml_fault(error: &serde_saphyr::Error) -> String {
+    error.without_snippet().to_string()
+}

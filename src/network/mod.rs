@@ -18,7 +18,7 @@ pub mod selection;
 pub mod spec;
 
 pub use attachment::AttachmentDefinition;
-pub use foreign::shorten;
+pub use foreign::{shorten, yaml_fault};
 pub use ipam::Ipam;
 pub use name::{AttachmentRef, NetworkKey};
 pub use plugin::Plugin;

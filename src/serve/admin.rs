@@ -84,7 +84,7 @@ impl Admin {
         };
         let phase =
             Check { name: "phase".to_owned(), holds: self.phase.now() == Phase::Serving, detail: phase.to_owned() };
-        let watches = self.parts.progress.kinds().map(check_watch);
+        let watches = self.parts.progress.kinds().into_iter().map(|kind| check_watch(&kind));
         let trust = self.parts.keeping.as_ref().map(|keeping| check_trust(&keeping.state()));
         let certificate = [phase, self.check_certificate(now)].into_iter();
         certificate.chain(trust).chain(self.check_clients()).chain(watches).collect()
@@ -139,15 +139,18 @@ fn check_trust(state: &KeepingState) -> Check {
 }
 
 fn check_watch(kind: &KindProgress) -> Check {
-    let (holds, mut detail) = match kind.state() {
-        WatchState::Synced => (true, state_name(WatchState::Synced).to_owned()),
-        WatchState::NotInstalled => (true, "the API is not installed; asking again until it is".to_owned()),
-        WatchState::Listing => (false, "not listed yet".to_owned()),
+    let holds = kind.is_no_obstacle();
+    let mut detail = match kind.state() {
+        WatchState::Synced => state_name(WatchState::Synced).to_owned(),
+        WatchState::NotInstalled => "the API is not installed; asking again until it is".to_owned(),
+        WatchState::Listing if holds => "not listed yet, and not waited for".to_owned(),
+        WatchState::Listing => "not listed yet".to_owned(),
     };
     if let Some(failure) = kind.last_failure() {
         detail = format!("{detail}; {failure}");
     }
-    Check { name: format!("watch {}", kind.resource()), holds, detail }
+    let place = kind.namespace().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+    Check { name: format!("watch {}{place}", kind.resource()), holds, detail }
 }
 
 fn in_words(time: Duration) -> String {

@@ -1,6 +1,7 @@
 //! Metrics, in the OpenMetrics text that Prometheus reads. Each is described in `docs/metrics.md`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus_client::encoding::text::encode;
@@ -12,14 +13,20 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
+use crate::api::ConditionStatus;
+use crate::status::conditions::{readiness, status_of};
+use crate::status::ledger::Outcome;
+use crate::status::standing::Standing;
 use crate::tls::keeping::{Keeping, Trusted};
 use crate::tls::rotation::Stage;
-use crate::watch::State;
+use crate::watch::{KindProgress, State};
 use crate::world::Mode;
 
 /// Everything that is counted.
 pub(super) struct Metrics {
     registry: Registry,
+    /// Held from when series are made anew until they are written.
+    writing: Mutex<()>,
     reviews: Family<ReviewLabels, Counter>,
     review_seconds: Histogram,
     rejected_requests: Family<CodeLabels, Counter>,
@@ -30,6 +37,9 @@ pub(super) struct Metrics {
     // Set when they are asked for.
     clusters: Family<ClusterLabels, Gauge>,
     attachments: Gauge,
+    storage_networks: Family<ReadyLabels, Gauge>,
+    status_lease_held: Gauge,
+    statuses: Family<StatusLabels, Counter>,
     watch_state: Family<WatchStateLabels, Gauge>,
     watch_age: Family<WatchLabels, Gauge<f64, AtomicU64>>,
     watch_failing: Family<WatchLabels, Gauge<f64, AtomicU64>>,
@@ -104,6 +114,16 @@ struct ClusterLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReadyLabels {
+    ready: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StatusLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct StageLabels {
     stage: &'static str,
 }
@@ -111,11 +131,14 @@ struct StageLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WatchLabels {
     resource: String,
+    /// Not `namespace`: that is where a Prometheus says that this replica is.
+    watched_namespace: Option<String>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct WatchStateLabels {
     resource: String,
+    watched_namespace: Option<String>,
     state: &'static str,
 }
 
@@ -126,6 +149,7 @@ impl Metrics {
     pub(super) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("rook_multihome"),
+            writing: Mutex::default(),
             reviews: Family::default(),
             review_seconds: Histogram::new(REVIEW_BUCKETS),
             rejected_requests: Family::default(),
@@ -135,6 +159,9 @@ impl Metrics {
             accept_failures: Counter::default(),
             clusters: Family::default(),
             attachments: Gauge::default(),
+            storage_networks: Family::default(),
+            status_lease_held: Gauge::default(),
+            statuses: Family::default(),
             watch_state: Family::default(),
             watch_age: Family::default(),
             watch_failing: Family::default(),
@@ -172,6 +199,21 @@ impl Metrics {
         registry.register("accept_failures", "Connections that could not be accepted", self.accept_failures.clone());
         registry.register("clusters", "Storage clusters known, by system and state of the spec", self.clusters.clone());
         registry.register("attachments", "Attachment definitions known", self.attachments.clone());
+        registry.register(
+            "storage_networks",
+            "StorageNetworks known, by their condition Ready",
+            self.storage_networks.clone(),
+        );
+        registry.register(
+            "status_lease_held",
+            "1 while this replica is the one that writes statuses",
+            self.status_lease_held.clone(),
+        );
+        registry.register(
+            "statuses",
+            "StorageNetworks whose status was looked at, by what came of it",
+            self.statuses.clone(),
+        );
         registry.register(
             "watch_state",
             "1 for the state that the watch of a resource is in",
@@ -269,6 +311,7 @@ impl Metrics {
 
     /// The text of all metrics, with those of `parts` as they are now.
     pub(super) fn text(&self, parts: &Parts) -> Result<String, std::fmt::Error> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.update(parts);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -286,21 +329,18 @@ impl Metrics {
             }
         }
         self.attachments.set(as_i64(snapshot.attachment_count()));
-        for kind in parts.progress.kinds() {
-            let labels = WatchLabels { resource: kind.resource().to_owned() };
-            for state in [State::Listing, State::Synced, State::NotInstalled] {
-                let labels = WatchStateLabels { resource: kind.resource().to_owned(), state: state_name(state) };
-                self.watch_state.get_or_create(&labels).set(i64::from(kind.state() == state));
-            }
-            let now = Instant::now();
-            if let Some(age) = kind.age_of_last_event(now) {
-                self.watch_age.get_or_create(&labels).set(age.as_secs_f64());
-            }
-            let failing = kind.failing_for(now).unwrap_or_default();
-            self.watch_failing.get_or_create(&labels).set(failing.as_secs_f64());
-            self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
-            self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
+        let ready: Vec<ConditionStatus> =
+            snapshot.storage_networks().map(|network| readiness(&status_of(&snapshot, network))).collect();
+        for (label, status) in
+            [("true", ConditionStatus::True), ("false", ConditionStatus::False), ("unknown", ConditionStatus::Unknown)]
+        {
+            let count = ready.iter().filter(|ready| **ready == status).count();
+            self.storage_networks.get_or_create(&ReadyLabels { ready: label }).set(as_i64(count));
         }
+        if let Some(standing) = &parts.standing {
+            self.update_standing(standing);
+        }
+        self.update_watches(&parts.progress.kinds());
         self.certificate_expiry.set(parts.certificate.expiry().map_or(0, unix_seconds));
         if let Some(keeping) = &parts.keeping {
             self.update_keeping(keeping);
@@ -312,6 +352,40 @@ impl Metrics {
 }
 
 impl Metrics {
+    fn update_standing(&self, standing: &Standing) {
+        self.status_lease_held.set(i64::from(standing.holds_lease()));
+        for outcome in Outcome::ALL {
+            let labels = StatusLabels { outcome: outcome.name() };
+            self.statuses.get_or_create(&labels).inner().store(standing.count_of(outcome), Ordering::Relaxed);
+        }
+    }
+
+    /// Watches come and go, and so do their series.
+    fn update_watches(&self, kinds: &[Arc<KindProgress>]) {
+        self.watch_state.clear();
+        self.watch_age.clear();
+        self.watch_failing.clear();
+        self.watch_malformed.clear();
+        self.watch_failures.clear();
+        let now = Instant::now();
+        for kind in kinds {
+            let watched_namespace = kind.namespace().map(str::to_owned);
+            let labels = WatchLabels { resource: kind.resource().to_owned(), watched_namespace };
+            for state in [State::Listing, State::Synced, State::NotInstalled] {
+                let WatchLabels { resource, watched_namespace } = labels.clone();
+                let labels = WatchStateLabels { resource, watched_namespace, state: state_name(state) };
+                self.watch_state.get_or_create(&labels).set(i64::from(kind.state() == state));
+            }
+            if let Some(age) = kind.age_of_last_event(now) {
+                self.watch_age.get_or_create(&labels).set(age.as_secs_f64());
+            }
+            let failing = kind.failing_for(now).unwrap_or_default();
+            self.watch_failing.get_or_create(&labels).set(failing.as_secs_f64());
+            self.watch_malformed.get_or_create(&labels).inner().store(kind.malformed_count(), Ordering::Relaxed);
+            self.watch_failures.get_or_create(&labels).inner().store(kind.failure_count(), Ordering::Relaxed);
+        }
+    }
+
     fn update_keeping(&self, keeping: &Keeping) {
         let state = keeping.state();
         for stage in Stage::ALL {

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use crate::status::standing::Standing;
 use crate::tls::ServedCertificate;
 use crate::tls::clients::ClientAuthorities;
 use crate::tls::keeping::Keeping;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub certificate: Arc<ServedCertificate>,
     /// How it is kept, where this process does that itself.
     pub keeping: Option<Arc<Keeping>>,
+    /// How the writing of statuses goes, where this process may be the one that writes them.
+    pub standing: Option<Arc<Standing>>,
     /// Who may connect, where that is not everybody.
     pub clients: Option<Arc<ClientAuthorities>>,
     /// Log lines that were dropped because nobody read them in time.

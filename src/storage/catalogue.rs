@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::resource::Resource;
 use super::role::OverrideSource;
 use super::system::{ClusterKind, System, SystemEntry};
+use crate::network::yaml_fault;
 
 /// The built-in systems: their names, and the text of the file of each, which is called after it.
 pub const BUILT_IN: [(&str, &str); 7] = [
@@ -53,7 +54,7 @@ impl Catalogue {
         let mut systems: Vec<System> = Vec::new();
         for (file, text) in files {
             let error = |fault| CatalogueError { file: file.to_owned(), fault };
-            let system: System = serde_saphyr::from_str(text).map_err(|fault| error(fault.to_string()))?;
+            let system: System = serde_saphyr::from_str(text).map_err(|fault| error(yaml_fault(&fault)))?;
             if systems.iter().any(|other| other.name == system.name) {
                 return Err(error(format!(
                     "the system {} is already described by another file; give it another name, or leave the built-in one out by --systems",

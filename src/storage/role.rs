@@ -128,6 +128,15 @@ impl fmt::Display for RoleName {
 }
 
 impl Role {
+    /// Why pods of this role must never be touched, unless the user takes the risk that goes with it and may.
+    #[must_use]
+    pub fn never_touched(&self, takes_risk: bool) -> Option<&str> {
+        match &self.treatment {
+            Treatment::NeverTouch { why, at_risk } if !takes_risk || at_risk.is_empty() => Some(why),
+            Treatment::NeverTouch { .. } | Treatment::Networks(_) | Treatment::NoNetwork(_) => None,
+        }
+    }
+
     /// The first sign that a pod of this role was rendered for the pod network, in words. The arguments are those of all its
     /// containers.
     pub fn evidence_against_host(&self, labels: &impl Labels, arguments: &[&str]) -> Option<String> {

@@ -167,6 +167,7 @@ impl System {
 /// A storage system: what its clusters are called, which roles its pods have, and which networks a role needs.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "StorageSystem")]
 pub(super) struct SystemEntry {
     /// The name of the system, in metrics and explanations.
     system: SystemName,

@@ -1,30 +1,58 @@
 //! How far the watches are: for readiness, metrics and people.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::world::ObjectKind;
 
 /// How long after a failure, without a further one, a watch counts as recovered. Attempts come more often: the API server gives
 /// a list up after a minute, and the longest pause is ten seconds.
 pub(crate) const FAILURE_IS_OVER: Duration = Duration::from_secs(90);
 
-/// The progress of every watch.
+/// The progress of every watch that there is.
 #[derive(Debug)]
-pub struct Progress(Vec<KindProgress>);
+pub struct Progress(Mutex<BTreeMap<ObjectKind, Arc<KindProgress>>>);
 
 /// The progress of the watch of one kind.
 #[derive(Debug)]
 pub struct KindProgress {
     resource: String,
+    namespace: Option<String>,
+    need: Need,
+    asked_for_by: AskedForBy,
     current: Mutex<Current>,
     malformed: AtomicU64,
     failures: AtomicU64,
+}
+
+/// Whether this process is ready without what is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It is not: there was this kind to be listed before it ever was.
+    Before,
+    /// It is: what is watched has become necessary since, as with a cluster in a namespace that had none. What it answers
+    /// meanwhile is better than no answer.
+    Since,
+}
+
+/// Who makes a watch necessary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedForBy {
+    /// The program itself, always.
+    Program,
+    /// Objects that there are. Whoever may make one must not be able to keep a process from ever being ready, which a right that
+    /// was not granted would.
+    Objects,
 }
 
 #[derive(Debug, Default)]
 struct Current {
     state: State,
     listed: bool,
+    /// Whether the API server has refused to say anything for long enough to be taken at its word.
+    refused: bool,
     last_event: Option<Instant>,
     last_failure: Option<(Instant, String)>,
     /// When the first of the failures came that nothing good came between.
@@ -44,37 +72,78 @@ pub enum State {
 }
 
 impl Progress {
-    pub(super) fn new(resources: impl IntoIterator<Item = String>) -> Self {
-        let kind = |resource| KindProgress {
-            resource,
-            current: Mutex::default(),
-            malformed: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-        };
-        Self(resources.into_iter().map(kind).collect())
-    }
-
     /// The progress of a process that watches nothing, because its world comes from files.
     #[must_use]
     pub fn of_nothing() -> Self {
-        Self(Vec::new())
+        Self(Mutex::default())
     }
 
-    pub(super) fn kind(&self, index: usize) -> &KindProgress {
-        &self.0[index]
+    /// Every watch that there is now, in the order of their kinds.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Arc<KindProgress>> {
+        self.all().values().map(Arc::clone).collect()
     }
 
-    /// Every watch.
-    pub fn kinds(&self) -> impl Iterator<Item = &KindProgress> {
-        self.0.iter()
+    /// The need of a watch that is begun now: once everything is known that this process had to wait for, nothing more is waited
+    /// for.
+    pub(super) fn next_need(&self) -> Need {
+        let all = self.all();
+        if !all.is_empty() && all.values().all(|kind| kind.is_no_obstacle()) { Need::Since } else { Need::Before }
+    }
+
+    pub(super) fn add(&self, kind: &ObjectKind, need: Need) -> Arc<KindProgress> {
+        let progress = Arc::new(KindProgress::new(kind, need));
+        self.all().insert(kind.clone(), Arc::clone(&progress));
+        progress
+    }
+
+    pub(super) fn remove(&self, kind: &ObjectKind) {
+        self.all().remove(kind);
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<ObjectKind, Arc<KindProgress>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KindProgress {
-    /// The resource that is watched, by its plural name.
+    fn new(kind: &ObjectKind, need: Need) -> Self {
+        Self {
+            resource: kind.resource().full_name(),
+            namespace: kind.namespace().map(str::to_owned),
+            need,
+            asked_for_by: match kind {
+                ObjectKind::Node | ObjectKind::Workload(..) => AskedForBy::Objects,
+                ObjectKind::Cluster(..)
+                | ObjectKind::Override(_)
+                | ObjectKind::Attachment
+                | ObjectKind::StorageNetwork
+                | ObjectKind::Namespace => AskedForBy::Program,
+            },
+            current: Mutex::default(),
+            malformed: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// The resource that is watched, as the API server calls it, such as `cephclusters.ceph.rook.io`.
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.resource
+    }
+
+    /// The namespace in which it is watched, where it is one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// Whether this process may be ready as things stand with this watch.
+    #[must_use]
+    pub fn is_no_obstacle(&self) -> bool {
+        let Current { state, refused, .. } = *self.current();
+        let is_given_up = refused && self.asked_for_by == AskedForBy::Objects;
+        self.need == Need::Since || state != State::Listing || is_given_up
     }
 
     /// Where the watch stands.
@@ -133,6 +202,7 @@ impl KindProgress {
     pub(super) fn set_state(&self, state: State) -> bool {
         let mut current = self.current();
         current.last_failure = None;
+        current.refused = false;
         current.listed |= state == State::Synced;
         std::mem::replace(&mut current.state, state) != state
     }
@@ -157,6 +227,11 @@ impl KindProgress {
         is_new
     }
 
+    /// The API server has refused to say anything for so long that it is not waited for.
+    pub(super) fn refuse(&self) {
+        self.current().refused = true;
+    }
+
     /// A resource that was not there may be there by now; what is known of it is what was known before, if anything was.
     pub(super) fn doubt(&self) {
         let mut current = self.current();
@@ -177,11 +252,11 @@ impl KindProgress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::WorkloadKind;
 
     #[test]
     fn a_watch_fails_from_its_first_failure_until_something_goes_right() {
-        let progress = Progress::new(["things".to_owned()]);
-        let kind = progress.kind(0);
+        let kind = KindProgress::new(&ObjectKind::Node, Need::Before);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(kind.failing_for(at(0)), None);
@@ -197,5 +272,43 @@ mod tests {
         assert_eq!(kind.failing_for(at(290)), None, "no further failure came");
         assert!(kind.failed("gone", at(300)));
         assert_eq!(kind.failing_for(at(310)), Some(Duration::from_secs(10)), "counted from the first that is not over");
+    }
+
+    #[test]
+    fn what_objects_ask_for_and_is_refused_is_no_obstacle() {
+        for (kind, is_no_obstacle) in [
+            (ObjectKind::Node, true),
+            (ObjectKind::Workload(WorkloadKind::Job, "n".to_owned()), true),
+            (ObjectKind::Namespace, false),
+            (ObjectKind::Attachment, false),
+        ] {
+            let progress = KindProgress::new(&kind, Need::Before);
+            assert!(!progress.is_no_obstacle());
+            progress.refuse();
+            assert_eq!(progress.is_no_obstacle(), is_no_obstacle, "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_is_needed_later_is_no_obstacle() {
+        let progress = Progress::of_nothing();
+        let first = progress.add(&ObjectKind::Namespace, progress.next_need());
+        assert!(!first.is_no_obstacle());
+        assert_eq!(progress.next_need(), Need::Before, "nobody was ready yet");
+        let second = progress.add(&ObjectKind::Node, progress.next_need());
+        first.set_state(State::Synced);
+        assert_eq!(progress.next_need(), Need::Before);
+        second.set_state(State::NotInstalled);
+        assert_eq!(progress.next_need(), Need::Since);
+
+        let third = ObjectKind::Workload(WorkloadKind::StatefulSet, "n".to_owned());
+        let late = progress.add(&third, progress.next_need());
+        assert!(late.is_no_obstacle() && late.state() == State::Listing);
+        assert_eq!((late.resource(), late.namespace()), ("statefulsets.apps", Some("n")));
+        assert_eq!(progress.next_need(), Need::Since);
+        second.doubt();
+        assert!(!second.is_no_obstacle(), "it may be there by now");
+        progress.remove(&third);
+        assert_eq!(progress.kinds().len(), 2);
     }
 }

@@ -33,6 +33,14 @@ impl<T> ByName<T> {
         self.namespaces.entry(namespace.into()).or_default().insert(name.into(), value).is_some()
     }
 
+    /// The value of a name, made where there is none.
+    pub(super) fn entry(&mut self, namespace: &str, name: &str) -> &mut T
+    where
+        T: Default,
+    {
+        self.namespaces.entry(namespace.into()).or_default().entry(name.into()).or_default()
+    }
+
     pub(super) fn remove(&mut self, namespace: &str, name: &str) {
         if let Some(names) = self.namespaces.get_mut(namespace) {
             names.remove(name);

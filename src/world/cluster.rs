@@ -32,6 +32,8 @@ pub struct Cluster {
     pub uid: Option<Box<str>>,
     /// The mode it chooses for itself; none where it does not, or where what it chooses is not to be understood.
     pub mode: Option<Mode>,
+    /// Whether its own resource has a place for networks.
+    pub can_declare: bool,
     /// The networks that its own resource declares; nothing where that cannot be read.
     pub network: NetworkSpec,
     /// What is wrong with those networks,
@@ -107,6 +109,7 @@ impl Cluster {
             id: id.clone(),
             uid: object.pointer("/metadata/uid").and_then(Value::as_str).map(Into::into),
             mode,
+            can_declare: kind.network.is_some(),
             network,
             network_problems,
             other_problems,

@@ -14,6 +14,7 @@ use super::entry::Entry;
 use super::kind::{ObjectError, ObjectKind};
 use super::settings::Settings;
 use super::snapshot::World;
+use crate::network::yaml_fault;
 use crate::storage::{Catalogue, Resource, WorkloadKind};
 
 /// What was found in the files.
@@ -168,7 +169,7 @@ pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
         };
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| error.to_string())
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| yaml_fault(&error))
     };
     let documents: Vec<Value> = if text.trim_start().starts_with('{') {
         // Mostly JSON, which its own parser reads with better errors and without loss; but YAML may begin like this too.

@@ -69,6 +69,8 @@ pub enum Concern {
     InterfaceConflict,
     /// The meta-plugin that would attach the networks cannot, or not without harm.
     ProviderObstacle,
+    /// The pod's networks are declared for some nodes only, and it is bound to none of these.
+    NotOnNode,
     /// The cluster uses the host network, and the pod was rendered for the pod network.
     RenderedForPodNetwork,
     /// The cluster uses the host network, and Kubernetes would refuse the pod there.
@@ -97,7 +99,7 @@ impl Settings {
 
 impl Concern {
     /// All concerns, in the order in which a decision meets them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UnknownCluster,
         Self::UnknownRole,
         Self::AmbiguousCluster,
@@ -107,6 +109,7 @@ impl Concern {
         Self::InvalidSpec,
         Self::RenderedForPodNetwork,
         Self::UnfitForHost,
+        Self::NotOnNode,
         Self::UnreadableAnnotation,
         Self::MissingAttachment,
         Self::MalformedAttachment,
@@ -132,6 +135,7 @@ impl Concern {
             Self::OwnerMismatch => "owner-mismatch",
             Self::ClientRefused => "client-refused",
             Self::ProviderObstacle => "provider-obstacle",
+            Self::NotOnNode => "not-on-node",
         }
     }
 
@@ -153,6 +157,7 @@ impl Concern {
             | Self::UnreadableAnnotation
             | Self::InterfaceConflict
             | Self::ProviderObstacle
+            | Self::NotOnNode
             | Self::RenderedForPodNetwork
             | Self::UnfitForHost => Outcome::Warn,
         }

@@ -24,10 +24,14 @@ pub struct Snapshot {
     settings: Arc<Settings>,
     /// One index a kind of cluster, by system, in the catalogue's order.
     clusters: Vec<Vec<Arc<ByName<Arc<Cluster>>>>>,
+    /// How much is known about each of these kinds.
+    clusters_known: Arc<BTreeMap<KindPosition, Knowledge>>,
     overrides: HashMap<Resource, Arc<ByName<HostFields>>>,
     attachments: Arc<ByName<Result<AttachmentDefinition, AttachmentError>>>,
     attachments_known: Knowledge,
     storage_networks: Arc<ByName<Arc<StorageNetwork>>>,
+    /// Those that are about a cluster, by the cluster's namespace and name.
+    by_cluster: Arc<ByName<Vec<Arc<StorageNetwork>>>>,
     /// What namespaces ask for on behalf of their pods.
     asked: Arc<BTreeMap<String, String>>,
     /// The labels of nodes.
@@ -38,7 +42,8 @@ pub struct Snapshot {
 /// The labels of one node.
 pub type NodeLabels = BTreeMap<String, String>;
 
-/// The label by which pods are bound to a node. Its value need not be the node's name.
+/// The label by which pods are bound to a node. The kubelet sets it to its host's name, and an administrator may change it, so
+/// its value need not be the node's name.
 pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 
 /// How much is known about a kind of object.
@@ -113,6 +118,20 @@ impl Snapshot {
         self.clusters.iter().flatten().flat_map(|index| index.values().map(AsRef::as_ref))
     }
 
+    /// How much is known about the clusters of a kind; one that no system has is known to have none.
+    #[must_use]
+    pub fn clusters_known(&self, group: &str, kind: &str) -> Knowledge {
+        let systems = self.systems().iter().enumerate();
+        let mut positions = systems.flat_map(|(system, known)| {
+            let kinds = known.clusters.iter().enumerate();
+            kinds.map(move |(kind, known)| (KindPosition { system, kind }, &known.resource))
+        });
+        let meant = positions.find(|(_, resource)| resource.group == group && resource.kind == kind);
+        meant.map_or(Knowledge::Complete, |(position, _)| {
+            self.clusters_known.get(&position).copied().unwrap_or(Knowledge::Incomplete)
+        })
+    }
+
     /// Every StorageNetwork, in no particular order.
     pub fn storage_networks(&self) -> impl Iterator<Item = &StorageNetwork> {
         self.storage_networks.values().map(AsRef::as_ref)
@@ -128,8 +147,8 @@ impl Snapshot {
     /// The StorageNetwork that counts for `cluster`, where there is one.
     #[must_use]
     pub fn storage_network_of(&self, cluster: &Cluster) -> Option<&StorageNetwork> {
-        let here = self.storage_networks.in_namespace(&cluster.id.namespace).map(AsRef::as_ref);
-        here.filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
+        let named = self.by_cluster.get(&cluster.id.namespace, &cluster.id.name).into_iter().flatten();
+        named.map(AsRef::as_ref).filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
     }
 
     /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.
@@ -138,8 +157,13 @@ impl Snapshot {
         self.by_age(namespace, |network| matches!(&network.target, Some(Target::Pods(pods)) if pods.matches(labels)))
     }
 
+    /// The StorageNetworks of a namespace, by name.
+    pub fn storage_networks_in(&self, namespace: &str) -> impl Iterator<Item = &StorageNetwork> {
+        self.storage_networks.in_namespace(namespace).map(AsRef::as_ref)
+    }
+
     fn by_age(&self, namespace: &str, is_meant: impl Fn(&StorageNetwork) -> bool) -> Vec<&StorageNetwork> {
-        let here = self.storage_networks.in_namespace(namespace).map(AsRef::as_ref);
+        let here = self.storage_networks_in(namespace);
         let mut meant: Vec<&StorageNetwork> = here.filter(|network| is_meant(network)).collect();
         meant.sort_by_key(|network| network.age());
         meant
@@ -256,10 +280,12 @@ impl World {
             catalogue,
             settings: Arc::new(settings),
             clusters,
+            clusters_known: Arc::default(),
             overrides: HashMap::new(),
             attachments: Arc::default(),
             attachments_known: Knowledge::Incomplete,
             storage_networks: Arc::default(),
+            by_cluster: Arc::default(),
             asked: Arc::default(),
             nodes: Arc::default(),
             workloads: Workloads::default(),
@@ -295,6 +321,12 @@ impl World {
 
     /// Adds an entry, or replaces the one of that name; returns whether one was replaced.
     pub fn insert(&mut self, kind: &ObjectKind, id: &ObjectName, entry: Entry) -> bool {
+        let is_replaced = self.put(kind, id, entry);
+        self.index(kind);
+        is_replaced
+    }
+
+    fn put(&mut self, kind: &ObjectKind, id: &ObjectName, entry: Entry) -> bool {
         let (namespace, name) = (&id.namespace, &id.name);
         let current = &mut self.current;
         match (kind, entry) {
@@ -351,13 +383,17 @@ impl World {
             ObjectKind::Node => _ = Arc::make_mut(&mut current.nodes).remove(name),
             ObjectKind::Workload(kind, _) => current.workloads.remove(namespace, *kind, name),
         }
+        self.index(kind);
     }
 
     /// Replaces all entries of a kind by a complete list of them: what is not in it is gone.
     pub fn replace_all(&mut self, kind: &ObjectKind, entries: impl IntoIterator<Item = (ObjectName, Entry)>) {
         let current = &mut self.current;
         match kind {
-            ObjectKind::Cluster(KindPosition { system, kind }, _) => current.clusters[*system][*kind] = Arc::default(),
+            ObjectKind::Cluster(position, _) => {
+                current.clusters[position.system][position.kind] = Arc::default();
+                Arc::make_mut(&mut current.clusters_known).insert(*position, Knowledge::Complete);
+            }
             ObjectKind::Override(resource) => _ = current.overrides.remove(resource),
             ObjectKind::Attachment => {
                 current.attachments = Arc::default();
@@ -369,7 +405,23 @@ impl World {
             ObjectKind::Workload(kind, namespace) => current.workloads.remove_all(namespace, *kind),
         }
         for (id, entry) in entries {
-            self.insert(kind, &id, entry);
+            self.put(kind, &id, entry);
         }
+        self.index(kind);
+    }
+
+    /// Brings the index of StorageNetworks up to date after a change of `kind`. They change rarely, and are looked for with every
+    /// pod.
+    fn index(&mut self, kind: &ObjectKind) {
+        if *kind != ObjectKind::StorageNetwork {
+            return;
+        }
+        let mut by_cluster: ByName<Vec<Arc<StorageNetwork>>> = ByName::default();
+        for network in self.current.storage_networks.values() {
+            if let Some(Target::Cluster(cluster)) = &network.target {
+                by_cluster.entry(&network.id.namespace, &cluster.name).push(Arc::clone(network));
+            }
+        }
+        self.current.by_cluster = Arc::new(by_cluster);
     }
 }

@@ -16,7 +16,7 @@ use crate::api;
 use crate::network::provider::{Genie, Knitter, multus};
 use crate::network::spec::{read_selection, read_selections};
 use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider, SpecProblem};
-use crate::storage::{Catalogue, Operator, Requirement, RoleName, Selector, System, Treatment};
+use crate::storage::{Catalogue, Labels, Operator, Requirement, RoleName, Selector, System, Treatment};
 
 /// One StorageNetwork.
 #[derive(Debug)]
@@ -169,9 +169,9 @@ impl<'r> Reader<'r> {
         let default_network = self.default_network(spec);
         let provider = provider(spec.provider);
         if matches!(provider, Provider::Attach(_))
-            && selections.is_empty()
-            && node_interfaces.is_empty()
-            && default_network.is_none()
+            && spec.interfaces.is_empty()
+            && spec.node_interfaces.is_empty()
+            && spec.default_network.is_none()
         {
             let fault = format!("provider {} needs a network to attach", provider.name());
             self.problem("spec.interfaces", fault, "name an attachment definition for a key, or set provider to none");
@@ -370,7 +370,25 @@ impl fmt::Display for StorageNetwork {
     }
 }
 
+impl RoleRule {
+    /// By what its pods are told, in words.
+    #[must_use]
+    pub fn told_by(&self) -> String {
+        match &self.selector {
+            None => String::new(),
+            Some(selector) if selector.is_everything() => "a podSelector for every pod".to_owned(),
+            Some(selector) => format!("the podSelector {selector}"),
+        }
+    }
+}
+
 impl Declared {
+    /// The first role whose own selector selects a pod with these labels.
+    #[must_use]
+    pub fn role_for(&self, labels: &impl Labels) -> Option<&RoleRule> {
+        self.roles.iter().find(|rule| rule.selector.as_ref().is_some_and(|selector| selector.matches(labels)))
+    }
+
     /// Every key for which a network is declared, in alphabetical order.
     pub fn keys(&self) -> impl Iterator<Item = &NetworkKey> {
         let on_nodes = self.node_interfaces.iter().flat_map(|nodes| nodes.selections.keys());

@@ -3,7 +3,7 @@
 //! Only who owns whom is kept. The way is walked in memory, from the owner references of the pod being created; it must never
 //! be guessed: what has not been seen yet is said to be not seen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -65,7 +65,7 @@ pub(super) struct Workloads {
 
 type InNamespace = BTreeMap<WorkloadKind, HashMap<Box<str>, Workload>>;
 
-/// No way is longer than this: a CronJob's Job's pod takes three steps. Owner references of strangers may form a ring.
+/// No way leads over more workloads than this: that of a CronJob's pod over two. Owner references of strangers may form a ring.
 const LONGEST_WAY: usize = 32;
 
 impl Workload {
@@ -151,15 +151,11 @@ impl Workloads {
             let mut kinds = system.clusters.iter().map(|kind| &kind.resource);
             kinds.find(|resource| resource.kind == cluster.kind && resource.group == cluster.group)
         };
-        let mut ahead: Vec<OwnerRef<'_>> = owners.to_vec();
+        let mut ahead: VecDeque<OwnerRef<'_>> = owners.iter().copied().collect();
         let mut reached: Vec<&'s Cluster> = Vec::new();
         let mut not_seen = None;
         let mut steps = 0;
-        while let Some(owner) = ahead.pop() {
-            steps += 1;
-            if steps > LONGEST_WAY {
-                break;
-            }
+        while let Some(owner) = ahead.pop_front() {
             let cluster = clusters.iter().find(|cluster| {
                 resource_of(cluster).is_some_and(|known| known.is_referred_to(owner.api_version, owner.kind))
                     && owner.means(&cluster.id.name, cluster.uid.as_deref())
@@ -172,6 +168,10 @@ impl Workloads {
             }
             let kind = WorkloadKind::of_reference(owner.api_version, owner.kind);
             let Some(kind) = kind.filter(|kind| system.owners.contains(kind)) else { continue };
+            steps += 1;
+            if steps > LONGEST_WAY {
+                break;
+            }
             match self.get(namespace, kind, owner.name).filter(|known| owner.means(owner.name, known.uid.as_deref())) {
                 Some(workload) => ahead.extend(workload.owners.iter().map(Owner::as_ref)),
                 None => not_seen = Some(Lead::NotSeen { kind, name: owner.name.to_owned() }),

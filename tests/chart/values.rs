@@ -31,6 +31,21 @@ fn what_is_wrong_is_said() {
         (&["namespaces={a}", "tls.clientAuth.names={b}"], "without tls.clientAuth.caSecretName"),
         (&["namespaces={a}", "hostNetwork=true", "networkPolicy.enabled=true"], "no effect on the host network"),
         (&["namespaces={a}", "criticalPodsQuota=true", "priorityClassName="], "there is nothing to allow"),
+        (&["namespaces={a}", "builtInSystems={ceph,glusterfs}"], "builtInSystems"),
+        (&["namespaces={a}", "builtInSystems={}"], "builtInSystems"),
+        (
+            &["namespaces={a}", "builtInSystems={nfs}", "settings.attachCsiNodePluginsAndRiskHungMounts=true"],
+            "no system has CSI node plugins",
+        ),
+        (&["namespaces={a}", "clients.namespaces={b,kube-system}"], "clients.namespaces has kube-system"),
+        (&["namespaces={a}", "clients.namespaces={webhooks}"], "clients.namespaces has webhooks, where this release"),
+        (&["namespaces={a,b}", "clients.namespaces={b}"], "its pods are asked about already"),
+        (
+            &["namespaces={a}", "clients.namespaces={b}", "clients.namespaceSelector.matchLabels.c=d"],
+            "keep one of the two",
+        ),
+        // As --reuse-values leaves them.
+        (&["namespaces={a}", "builtInSystems=null"], "upgrade with --reset-then-reuse-values"),
         // As 0.1.0 had them.
         (
             &["namespaces={a}", "tls.ca=c", "tls.key=k"],
@@ -48,14 +63,49 @@ fn what_is_wrong_is_said() {
 }
 
 #[test]
+fn systems_that_contradict_each_other_are_told_apart() {
+    let own = Feature::named("own-system");
+    for (values, said) in [
+        (&["systems[0].system=ceph"][..], "systems describes ceph, and a system of this name is built in"),
+        (
+            &[
+                "systems[0].clusters[0].resource.plural=cephclusters",
+                "systems[0].clusters[0].resource.group=ceph.rook.io",
+            ],
+            "cephclusters.ceph.rook.io are clusters of ceph and of garage",
+        ),
+    ] {
+        let arguments: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
+        let error = try_render(&[&["--values", &own.path], &arguments[..]].concat()).expect_err(said);
+        assert!(error.contains(said), "{values:?}: {error}");
+    }
+    let system = own.values()["systems"][0].to_string();
+    let twice = format!("systems=[{system},{system}]");
+    let error = try_render(&["--values", &own.path, "--set-json", &twice]).unwrap_err();
+    assert!(error.contains("systems describes garage twice"), "{error}");
+    // The one that is built in may be replaced.
+    let replaced = ["--set", "systems[0].system=nfs"];
+    assert!(try_render(&[&["--values", &own.path], &replaced[..]].concat()).is_ok());
+}
+
+#[test]
 fn the_notes_say_what_to_do_next() {
     for (name, said) in [
         ("minimal", "kubectl --namespace webhooks exec deployment/rook-multihome -- rook-multihome certs status"),
         ("cert-manager", "kubectl --namespace webhooks describe certificate rook-multihome-tls"),
         ("provided-secret", "kubectl --namespace webhooks get secret webhook-certificate"),
         ("provided-inline", "The certificate is yours to renew"),
-        ("fail-daemons", "pods of Ceph that belong on a network are refused"),
+        ("fail-daemons", "pods that belong on a network are refused"),
         ("audit-mode", "It changes none of them"),
+        (
+            "minimal",
+            "It knows clusters of ceph, edgefs, cassandra, cockroachdb, minio, nfs, yugabytedb, and watches these",
+        ),
+        ("minimal", "clusterRef: { group: cassandra.rook.io, kind: Cluster, name: NAME }"),
+        ("own-system", "interfaces: { client: client-net, replication: replication-net }"),
+        ("crds-elsewhere", "rook-multihome print crd | kubectl apply -f -"),
+        ("clients", "Pods of shop, reports may ask for the network of a cluster's clients."),
+        ("clients-by-label", "of a cluster's clients; none is created there while no answer comes."),
         ("self-managed", "looks at pods that are created in: rook-ceph, rook-ceph-external."),
     ] {
         let path = Feature::named(name).path;

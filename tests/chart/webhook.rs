@@ -1,29 +1,36 @@
 //! The webhook configuration: which pods are asked about, where its authority comes from, and what older versions lack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
-use rook_multihome::world::manifests::parse_documents;
+use rook_multihome::storage::{BUILT_IN, Catalogue, Treatment};
 use serde_json::{Map, Value, json};
 
-use crate::rendered::{Feature, list, read, text, texts, try_render};
-use crate::support::{fixtures, project};
+use crate::rendered::{Feature, Objects, list, text, texts, try_render};
+use crate::support::fixtures;
+use crate::systems::catalogue;
 use crate::{NAMESPACE, RELEASE};
 
-/// Whether an object with these labels is selected.
+const DAEMONS: &str = "daemons.multihome.rook.io";
+const OTHERS: &str = "others.multihome.rook.io";
+const CLIENTS: &str = "clients.multihome.rook.io";
+
+/// Whether an object with these labels is selected. No selector selects everything.
 fn selects(selector: &Value, labels: &Map<String, Value>) -> bool {
-    assert!(selector.get("matchLabels").is_none());
-    list(&selector["matchExpressions"]).iter().all(|expression| {
-        let value = labels.get(text(&expression["key"]));
-        let is_listed = || list(&expression["values"]).iter().any(|one| Some(one) == value);
-        match text(&expression["operator"]) {
-            "In" => is_listed(),
-            "NotIn" => !is_listed(),
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            other => panic!("no operator: {other}"),
-        }
-    })
+    let equal = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
+    let expressions = selector.get("matchExpressions").map(list).into_iter().flatten();
+    equal.clone().all(|(key, value)| labels.get(key) == Some(value))
+        && expressions.clone().all(|expression| {
+            let value = labels.get(text(&expression["key"]));
+            let is_listed = || list(&expression["values"]).iter().any(|one| Some(one) == value);
+            match text(&expression["operator"]) {
+                "In" => is_listed(),
+                "NotIn" => !is_listed(),
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                other => panic!("no operator: {other}"),
+            }
+        })
 }
 
 fn selects_namespace(webhook: &Value, name: &str) -> bool {
@@ -53,37 +60,49 @@ fn each_pod_is_asked_about_once() {
         assert_eq!(matching.len(), 1, "{}: {matching:?}", fixture.name());
         *asked.entry(matching[0]).or_default() += 1;
     }
-    assert!(asked["daemons.multihome.rook.io"] > 50 && asked["others.multihome.rook.io"] > 20, "{asked:?}");
+    assert!(asked[DAEMONS] > 50 && asked[OTHERS] > 20, "{asked:?}");
 }
 
 /// The labels are those of the catalogue, as far as a selector can say them.
 #[test]
 fn the_daemons_are_those_of_the_catalogue() {
-    let catalogue = parse_documents(&read(project().join("src/storage/catalogue/ceph.yaml"))).unwrap().remove(0);
-    let with_networks = list(&catalogue["roles"])
-        .iter()
-        .filter(|role| role["networks"].as_array().is_some_and(|keys| !keys.is_empty()));
-    let rules = with_networks.flat_map(|role| list(&role["match"]));
-    let mut expected: Vec<&str> = rules
-        .filter_map(|rule| {
-            let rule = rule.as_object().unwrap();
-            assert!(
-                rule.len() == 1 && rule.contains_key("app"),
-                "a role of another kind; the selectors do not know it: {rule:?}"
-            );
-            let app = text(&rule["app"]);
-            (!app.starts_with('*')).then_some(app)
-        })
-        .collect();
-    expected.sort_unstable();
+    let mut features: Vec<Objects> = Vec::new();
+    let mut catalogues = Vec::new();
     for feature in Feature::all() {
-        let objects = feature.render();
-        for webhook in objects.webhooks() {
-            let mut listed = texts(&webhook["objectSelector"]["matchExpressions"][0]["values"]);
-            listed.sort_unstable();
-            assert_eq!(listed, expected, "{}", feature.name);
-        }
+        catalogues.push(catalogue(&feature));
+        features.push(feature.render());
     }
+    for (name, text) in BUILT_IN {
+        catalogues.push(Catalogue::read([(name, text)]).unwrap());
+        features.push(Feature::named("minimal").render_with(&["--set", &format!("builtInSystems={{{name}}}")]));
+    }
+    for (objects, catalogue) in features.iter().zip(catalogues) {
+        let roles = catalogue.systems().iter().flat_map(|system| &system.roles);
+        let with_networks = roles.filter(|role| matches!(role.treatment, Treatment::Networks(_)));
+        let rules = with_networks.flat_map(|role| &role.rules);
+        let expected: BTreeSet<&str> = rules.filter_map(|rule| rule.only_value("app")).collect();
+        let storage = objects.webhooks().iter().filter(|webhook| webhook["name"] != CLIENTS);
+        let listed = |webhook: &Value| -> BTreeSet<String> {
+            let values = &webhook["objectSelector"]["matchExpressions"][0]["values"];
+            texts(values).into_iter().map(str::to_owned).collect()
+        };
+        let found: Vec<(&str, BTreeSet<String>)> = storage
+            .map(|webhook| {
+                let has_selector = webhook.get("objectSelector").is_some();
+                (text(&webhook["name"]), if has_selector { listed(webhook) } else { BTreeSet::new() })
+            })
+            .collect();
+        let expected: BTreeSet<String> = expected.into_iter().map(str::to_owned).collect();
+        // A list of nothing is no selector: where no label tells enough, everything is among the others.
+        let entries = if expected.is_empty() { &[OTHERS][..] } else { &[DAEMONS, OTHERS] };
+        let entries: Vec<(&str, BTreeSet<String>)> = entries.iter().map(|entry| (*entry, expected.clone())).collect();
+        assert_eq!(found, entries);
+    }
+    let alone = |name: &str| {
+        let objects = Feature::named("minimal").render_with(&["--set", &format!("builtInSystems={{{name}}}")]);
+        objects.webhooks().len()
+    };
+    assert_eq!((alone("ceph"), alone("nfs")), (2, 1));
 }
 
 #[test]
@@ -94,14 +113,16 @@ fn the_webhook_never_stands_in_its_own_way() {
         for webhook in objects.webhooks() {
             let name = format!("{}: {}", feature.name, webhook["name"]);
             for namespace in texts(&namespaces) {
-                assert!(selects_namespace(webhook, namespace), "{name}");
+                // Every pod is asked about once.
+                assert_eq!(selects_namespace(webhook, namespace), webhook["name"] != CLIENTS, "{name}");
             }
             for namespace in [NAMESPACE, "kube-system", "default"] {
                 assert!(!selects_namespace(webhook, namespace), "{name}");
             }
             // Also where somebody has put them on the list.
             let expressions = list(&webhook["namespaceSelector"]["matchExpressions"]);
-            let never = expressions.iter().find(|one| one["operator"] == "NotIn").unwrap();
+            let mut by_name = expressions.iter().filter(|one| one["key"] == "kubernetes.io/metadata.name");
+            let never = by_name.find(|one| one["operator"] == "NotIn").unwrap();
             assert_eq!(texts(&never["values"]), [NAMESPACE, "kube-system"], "{name}");
 
             assert_eq!(
@@ -117,10 +138,36 @@ fn the_webhook_never_stands_in_its_own_way() {
                 webhook["clientConfig"]["service"],
                 json!({"name": RELEASE, "namespace": NAMESPACE, "path": "/mutate", "port": 443})
             );
-            let failing = feature.name == "fail-daemons" && webhook["name"] == "daemons.multihome.rook.io";
+            let failing = [("fail-daemons", DAEMONS), ("clients-by-label", CLIENTS)]
+                .contains(&(feature.name.as_str(), text(&webhook["name"])));
             assert_eq!(webhook["failurePolicy"], if failing { "Fail" } else { "Ignore" }, "{name}");
             assert_eq!(webhook["timeoutSeconds"], if feature.name == "fail-daemons" { 10 } else { 5 }, "{name}");
         }
+    }
+}
+
+#[test]
+fn clients_are_asked_about_where_it_is_said() {
+    let clients = |name: &str| {
+        let objects = Feature::named(name).render();
+        let webhook = objects.webhooks().iter().find(|webhook| webhook["name"] == CLIENTS).cloned();
+        webhook.unwrap_or_else(|| panic!("{name} has no clients"))
+    };
+    assert!(Feature::named("minimal").render().webhooks().iter().all(|webhook| webhook["name"] != CLIENTS));
+    let listed = clients("clients");
+    for (namespace, asked) in [("shop", true), ("reports", true), ("rook-ceph", false), ("default", false)] {
+        assert_eq!(selects_namespace(&listed, namespace), asked, "{namespace}");
+    }
+    assert!(listed.get("objectSelector").is_none(), "a namespace asks for all of its pods");
+
+    let selected = clients("clients-by-label");
+    let selects = |labels: Value| selects(&selected["namespaceSelector"], labels.as_object().unwrap());
+    let name = "kubernetes.io/metadata.name";
+    assert!(selects(json!({name: "shop", "storage-clients": "yes"})));
+    assert!(!selects(json!({name: "shop"})));
+    assert!(!selects(json!({name: "shop", "storage-clients": "yes", "environment": "test"})));
+    for never in [NAMESPACE, "kube-system", "rook-ceph"] {
+        assert!(!selects(json!({name: never, "storage-clients": "yes"})), "{never}");
     }
 }
 

@@ -23,11 +23,17 @@ pub fn named(name: &str) -> Fixture {
     Fixture::read(super::project().join("tests/admission").join(name))
 }
 
+/// The flags of the process, where a folder of fixtures or of an example has any.
+pub fn flags(folder: &Path) -> Vec<String> {
+    let flags = std::fs::read_to_string(folder.join("flags")).unwrap_or_default();
+    flags.split_whitespace().map(str::to_owned).collect()
+}
+
 impl Fixture {
     fn read(folder: PathBuf) -> Self {
         let review = std::fs::read_to_string(folder.join("review.json")).unwrap();
-        let flags = std::fs::read_to_string(folder.join("flags")).unwrap_or_default();
-        Self { folder, review, flags: flags.split_whitespace().map(str::to_owned).collect() }
+        let flags = flags(&folder);
+        Self { folder, review, flags }
     }
 
     pub fn name(&self) -> String {
@@ -58,6 +64,9 @@ impl Fixture {
         while let Some(flag) = flags.next() {
             match flag.as_str() {
                 "--enforce-host-network" => settings.enforce_host_network = true,
+                "--attach-csi-node-plugins-and-risk-hung-mounts" => {
+                    settings.attach_csi_node_plugins_and_risk_hung_mounts = true;
+                }
                 "--mode" => settings.mode = flags.next().unwrap().parse().unwrap(),
                 "--outcome" => settings.outcomes.push(flags.next().unwrap().parse().unwrap()),
                 other => panic!("{}: unknown flag {other}", self.name()),

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod control_plane;
+pub mod fake_api;
 pub mod fixtures;
 pub mod load;
 pub mod release;

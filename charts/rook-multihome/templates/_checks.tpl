@@ -17,6 +17,9 @@ there is one place for each sentence.
 {{- if hasKey .Values.webhook "failurePolicy" -}}
 {{- fail "webhook.failurePolicy is now webhook.daemons.failurePolicy; pods of other kinds are always admitted" -}}
 {{- end -}}
+{{- if not (hasKey .Values "builtInSystems") -}}
+{{- fail "builtInSystems has no value, as where the values of an older release are reused without the new defaults: upgrade with --reset-then-reuse-values instead of --reuse-values" -}}
+{{- end -}}
 
 {{- if not .Values.namespaces -}}
 {{- fail "namespaces is empty: name the namespaces of your storage clusters (--set 'namespaces={rook-ceph}')" -}}
@@ -26,6 +29,51 @@ there is one place for each sentence.
 {{- end -}}
 {{- if has "kube-system" .Values.namespaces -}}
 {{- fail "namespaces has kube-system: the webhook must not stand in the way of the control plane; remove it" -}}
+{{- end -}}
+
+{{- $names := .Values.builtInSystems -}}
+{{- range .Values.systems -}}
+{{- if has .system $.Values.builtInSystems -}}
+{{- fail (printf "systems describes %s, and a system of this name is built in: give yours another name, or leave %s out of builtInSystems" .system .system) -}}
+{{- end -}}
+{{- if has .system $names -}}
+{{- fail (printf "systems describes %s twice: give one of the two another name, or remove it" .system) -}}
+{{- end -}}
+{{- $names = append $names .system -}}
+{{- end -}}
+{{- $owners := dict -}}
+{{- $atRisk := false -}}
+{{- range $system := include "rook-multihome.systems" . | fromYamlArray -}}
+{{- range .clusters -}}
+{{- $resource := printf "%s.%s" .resource.plural .resource.group -}}
+{{- with get $owners $resource -}}
+{{- fail (printf "%s are clusters of %s and of %s: leave one of the two systems out" $resource . $system.system) -}}
+{{- end -}}
+{{- $_ := set $owners $resource $system.system -}}
+{{- end -}}
+{{- range .roles -}}
+{{- $atRisk = or $atRisk (not (empty .networksAtRisk)) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.settings.attachCsiNodePluginsAndRiskHungMounts (not $atRisk) -}}
+{{- fail "settings.attachCsiNodePluginsAndRiskHungMounts is true, but no system has CSI node plugins: add ceph to builtInSystems, or set it to false" -}}
+{{- end -}}
+
+{{- with .Values.clients -}}
+{{- if and .namespaces .namespaceSelector -}}
+{{- fail "clients.namespaces and clients.namespaceSelector are both given: keep one of the two, a label of the namespaces selects those of the list as well" -}}
+{{- end -}}
+{{- if has $.Release.Namespace .namespaces -}}
+{{- fail (printf "clients.namespaces has %s, where this release is installed: the webhook must not stand in its own way; remove it" $.Release.Namespace) -}}
+{{- end -}}
+{{- if has "kube-system" .namespaces -}}
+{{- fail "clients.namespaces has kube-system: the webhook must not stand in the way of the control plane; remove it" -}}
+{{- end -}}
+{{- range .namespaces -}}
+{{- if has . $.Values.namespaces -}}
+{{- fail (printf "clients.namespaces has %s, which namespaces has too: its pods are asked about already; remove it from clients.namespaces" .) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- if eq .Values.tls.mode "provided" -}}

@@ -84,7 +84,7 @@ fn owners_are_walked_to_the_cluster() {
         // Where the identity is not known, the name counts.
         (["x.io/v1", "Db", "three", "u-any"], "three"),
         (["x.io/v1", "Db", "one", ""], "one"),
-        (["apps/v1", "StatefulSet", "both", "u-both"], "two one"),
+        (["apps/v1", "StatefulSet", "both", "u-both"], "one two"),
         (["apps/v1", "StatefulSet", "orphan", "u-orphan"], "nowhere"),
         (["apps/v1", "StatefulSet", "ring", "u-ring"], "nowhere"),
         (["apps/v1", "DaemonSet", "set", "u-set"], "nowhere"),
