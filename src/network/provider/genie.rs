@@ -9,6 +9,8 @@
 //! Genie reads attachment definitions too, from the annotation that Multus reads and in the same form, and then does not look
 //! at `cni`. Who wants that names the provider Multus; the two must never be mixed on one pod, hence [`MetaPlugin::rivals`].
 
+use std::collections::HashSet;
+
 use super::{MetaPlugin, Names, PodNetwork, further_fields, other_namespace};
 use crate::network::NETWORKS_ANNOTATION;
 use crate::network::foreign::shorten;
@@ -78,7 +80,9 @@ impl MetaPlugin for Genie {
     /// What is asked for, else `eth` and the next number that nobody asks for.
     fn interface_names(&self, selections: &[&NetworkSelection]) -> Vec<String> {
         let asked_for = selections.iter().filter_map(|selection| selection.interface.as_deref());
-        let taken: Vec<u64> = asked_for.filter_map(|name| name.strip_prefix(INTERFACE_PREFIX)?.parse().ok()).collect();
+        // A set, because whoever makes a pod chooses how long the list is.
+        let taken: HashSet<u64> =
+            asked_for.filter_map(|name| name.strip_prefix(INTERFACE_PREFIX)?.parse().ok()).collect();
         let mut free = (0..).filter(|number| !taken.contains(number));
         let name = |selection: &&NetworkSelection| match &selection.interface {
             Some(interface) => interface.clone(),
@@ -125,6 +129,19 @@ mod tests {
         ] {
             assert_eq!(read(value).unwrap(), expected, "{value}");
         }
+    }
+
+    /// Not timed, but with a search through all names for each name this would take more than a minute.
+    #[test]
+    fn a_long_list_is_named_as_a_short_one() {
+        let count = 200_000;
+        let asked_for = |number: usize| (number % 2 == 0).then(|| format!("eth{}", number / 2));
+        let attachment = AttachmentRef::new("ns", "a");
+        let selections: Vec<_> =
+            (0..count).map(|number| NetworkSelection::plain(attachment.clone(), asked_for(number))).collect();
+        let names = Genie.interface_names(&selections.iter().collect::<Vec<_>>());
+        assert_eq!(names[..4], ["eth0", "eth100000", "eth1", "eth100001"]);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), count);
     }
 
     #[test]
