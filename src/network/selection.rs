@@ -7,12 +7,16 @@
 
 use thiserror::Error;
 
-use super::element::{Element, json_text};
+use super::element::{Element, Elements, LIST_LENGTH, json_text};
 use super::foreign::shorten;
 use super::name::AttachmentRef;
 
 /// The longest interface name that Linux takes, in bytes (`IFNAMSIZ` without its final zero).
 const INTERFACE_NAME_MAX: usize = 15;
+
+/// The most bytes of all annotations of an object together that Kubernetes stores (apimachinery `TotalAnnotationSizeLimitB`). It
+/// looks only after mutating admission, so that what arrives here may be longer.
+const ANNOTATIONS_MAX: usize = 256 * 1024;
 
 /// One element of the Multus annotation: which attachment definition, under which interface name, and the JSON that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,17 @@ pub enum AnnotationError {
     /// Knitter's form is not an object with a list of ports.
     #[error("it is not a JSON object with a list of \"ports\" ({0})")]
     NoPorts(String),
+    /// Kubernetes would refuse the pod for its length, so it is not looked into.
+    #[error(
+        "it is {bytes} bytes long, and Kubernetes refuses a pod with more than {ANNOTATIONS_MAX} bytes of annotations"
+    )]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The short form has more items than are read.
+    #[error("it lists more than {LIST_LENGTH} networks")]
+    TooMany,
     /// One item is at fault; items are counted from 1.
     #[error("item {position} {fault}")]
     Item {
@@ -88,13 +103,14 @@ impl NetworkSelection {
             return Err(SelectorError::Blank);
         }
         if !is_json_form(text) {
-            let items: Vec<&str> = text.split(',').collect();
-            let [item] = items[..] else { return Err(SelectorError::NotOne(items.len())) };
-            return Self::from_short(item, namespace, Dialect::Rook).map(Some).map_err(SelectorError::Item);
+            return match text.split(',').count() {
+                1 => Self::from_short(text, namespace, Dialect::Rook).map(Some).map_err(SelectorError::Item),
+                count => Err(SelectorError::NotOne(count)),
+            };
         }
         // A single object is Rook's undocumented legacy form: it is read as a list of one.
         let list = if text.starts_with('{') && text.ends_with('}') { &format!("[{text}]") } else { text };
-        let elements: Vec<Element> = serde_json::from_str(list)
+        let Elements(elements) = serde_json::from_str(list)
             .map_err(|error| SelectorError::NotJson(shorten(&error.to_string()).into_owned()))?;
         let [element] = &elements[..] else { return Err(SelectorError::NotOne(elements.len())) };
         Self::declared(element, namespace).map(Some).map_err(SelectorError::Item)
@@ -206,7 +222,18 @@ impl NetworkSelection {
     }
 }
 
-/// Reads the annotation of a pod in `namespace`, by Multus's rules. An empty value is no network.
+/// Whether an annotation is no longer than Kubernetes would store, which is to be known before it is looked into.
+pub(super) fn check_length(value: &str) -> Result<(), AnnotationError> {
+    if value.len() > ANNOTATIONS_MAX { Err(AnnotationError::TooLong { bytes: value.len() }) } else { Ok(()) }
+}
+
+/// The items of a list in a short form, which commas divide.
+pub(super) fn short_items(value: &str) -> Result<impl Iterator<Item = &str>, AnnotationError> {
+    if value.split(',').nth(LIST_LENGTH).is_some() { Err(AnnotationError::TooMany) } else { Ok(value.split(',')) }
+}
+
+/// Reads the annotation of a pod in `namespace`, by Multus's rules. An empty value is no network. Its length is not looked at:
+/// for what stands on a pod, there is [`MetaPlugin::read`](super::MetaPlugin::read).
 ///
 /// # Errors
 /// Where Multus would refuse the annotation, or fail to attach an item because it names nothing.
@@ -218,12 +245,11 @@ pub fn read_annotation(value: &str, namespace: &str) -> Result<Vec<NetworkSelect
         selection.map_err(|fault| AnnotationError::Item { position: index + 1, fault })
     };
     if is_json_form(value) {
-        let elements: Vec<Element> = serde_json::from_str(value)
+        let Elements(elements) = serde_json::from_str(value)
             .map_err(|error| AnnotationError::NotAList(shorten(&error.to_string()).into_owned()))?;
         elements.iter().map(|element| NetworkSelection::kept(element, namespace)).enumerate().map(item).collect()
     } else {
-        value
-            .split(',')
+        short_items(value)?
             .map(|text| NetworkSelection::from_short(text, namespace, Dialect::Multus))
             .enumerate()
             .map(item)
@@ -280,4 +306,17 @@ fn check_interface(interface: &str) -> Result<(), String> {
         return Err(format!("asks for the interface \"{interface}\", which is no name of an interface"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_selects_one_network() {
+        for (selector, count) in [("a,b", 2), (",", 2), ("[]", 0), (r#"[{"name":"a"},{"name":"b"}]"#, 2)] {
+            let error = NetworkSelection::from_selector(selector, "ns").unwrap_err();
+            assert_eq!(error, SelectorError::NotOne(count), "{selector}");
+        }
+    }
 }

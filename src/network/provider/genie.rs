@@ -15,7 +15,7 @@ use super::{MetaPlugin, Names, PodNetwork, further_fields, other_namespace};
 use crate::network::NETWORKS_ANNOTATION;
 use crate::network::foreign::shorten;
 use crate::network::name::AttachmentRef;
-use crate::network::selection::{AnnotationError, NetworkSelection};
+use crate::network::selection::{AnnotationError, NetworkSelection, short_items};
 
 /// What Genie numbers interfaces with, from 0.
 const INTERFACE_PREFIX: &str = "eth";
@@ -51,11 +51,11 @@ impl MetaPlugin for Genie {
         &[NETWORKS_ANNOTATION, "networks"]
     }
 
-    fn read(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
+    fn parse(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
         if value.trim().is_empty() {
             return Ok(Vec::new());
         }
-        let items = value.split(',').map(|item| selection(item, namespace)).enumerate();
+        let items = short_items(value)?.map(|item| selection(item, namespace)).enumerate();
         items.map(|(index, item)| item.map_err(|fault| AnnotationError::Item { position: index + 1, fault })).collect()
     }
 
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_long_list_is_named_as_a_short_one() {
         let count = 200_000;
-        let asked_for = |number: usize| (number % 2 == 0).then(|| format!("eth{}", number / 2));
+        let asked_for = |number: usize| number.is_multiple_of(2).then(|| format!("eth{}", number / 2));
         let attachment = AttachmentRef::new("ns", "a");
         let selections: Vec<_> =
             (0..count).map(|number| NetworkSelection::plain(attachment.clone(), asked_for(number))).collect();
