@@ -18,6 +18,9 @@ const INTERFACE_NAME_MAX: usize = 15;
 /// looks only after mutating admission, so that what arrives here may be longer.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
 
+/// The interface that every pod has already.
+const LOOPBACK: &str = "lo";
+
 /// One element of the Multus annotation: which attachment definition, under which interface name, and the JSON that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkSelection {
@@ -293,7 +296,8 @@ fn is_dns_label(text: &str) -> bool {
     text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-') && !text.is_empty()
 }
 
-/// What the kernel and libcni take as an interface name (containernetworking/cni `ValidateInterfaceName`).
+/// What the kernel and libcni take as an interface name (containernetworking/cni `ValidateInterfaceName`), but for the one that
+/// is there in every pod: no plugin could add another. Which name the pod's network has is a matter of the meta-plugin.
 fn check_interface(interface: &str) -> Result<(), String> {
     if interface.len() > INTERFACE_NAME_MAX {
         return Err(format!(
@@ -305,12 +309,26 @@ fn check_interface(interface: &str) -> Result<(), String> {
     if odd || interface == "." || interface == ".." {
         return Err(format!("asks for the interface \"{interface}\", which is no name of an interface"));
     }
+    if interface == LOOPBACK {
+        return Err(format!("asks for the interface \"{interface}\", which every pod has already"));
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_network_has_the_name_of_the_loopback() {
+        for selector in ["a@lo", r#"{"name":"a","interface":"lo"}"#, r#"[{"name":"a","interfaceRequest":"lo"}]"#] {
+            let error = NetworkSelection::from_selector(selector, "ns").unwrap_err().to_string();
+            assert_eq!(error, "it asks for the interface \"lo\", which every pod has already", "{selector}");
+        }
+        let error = read_annotation("a,b@lo", "ns").unwrap_err().to_string();
+        assert_eq!(error, "item 2 asks for the interface \"lo\", which every pod has already");
+        assert!(NetworkSelection::from_selector("a@lo0", "ns").is_ok());
+    }
 
     #[test]
     fn a_selector_selects_one_network() {

@@ -21,7 +21,8 @@ use super::selection::{AnnotationError, NetworkSelection, check_length};
 /// Every meta-plugin there is, in the order in which people are told of them.
 pub const ALL: [&dyn MetaPlugin; 3] = [&Multus, &Knitter, &Genie];
 
-/// The interface of a pod's network, as the kubelet and these plugins name it.
+/// The interface of a pod's network, as those name it who call the plugins: the kubelet (`DefaultInterfaceName`, while it did so
+/// itself), containerd (`defaultIfName`) and CRI-O (ocicni's `DefaultInterfaceName`).
 const POD_INTERFACE: &str = "eth0";
 
 /// How a cluster's networks are attached.
@@ -117,6 +118,18 @@ impl dyn MetaPlugin {
     pub fn default_network_annotation(&self) -> Option<&'static str> {
         match self.pod_network() {
             PodNetwork::Beside { chosen_by } => chosen_by,
+            PodNetwork::Listed => None,
+        }
+    }
+
+    /// The interface that a pod has beside those of the list, so that no network of the list can have it; nothing where the
+    /// list is all there is. With Multus the runtime's name for the pod's network counts, unless the default network that is
+    /// chosen for the pod asks for another interface: then it is that one (multus-cni `getIfname`: what is asked for comes first,
+    /// else the default network gets the name that the runtime gave).
+    #[must_use]
+    pub fn own_interface(&self) -> Option<&'static str> {
+        match self.pod_network() {
+            PodNetwork::Beside { .. } => Some(POD_INTERFACE),
             PodNetwork::Listed => None,
         }
     }

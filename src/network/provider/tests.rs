@@ -159,8 +159,16 @@ fn the_fields_of_one_network_are_bounded() {
     }
 }
 
+#[test]
+fn only_beside_the_pod_network_is_its_interface_taken() {
+    for (plugin, interface) in ALL.into_iter().zip([Some("eth0"), None, None]) {
+        assert_eq!(plugin.own_interface(), interface, "{}", plugin.name());
+    }
+}
+
 fn selections() -> impl Strategy<Value = Vec<NetworkSelection>> {
-    let item = ("[a-z][a-z0-9-]{0,14}[a-z0-9]", proptest::option::of("[a-z][a-z0-9]{0,11}"));
+    let interface = "[a-z][a-z0-9]{0,11}".prop_filter("every pod has it", |name| name != "lo");
+    let item = ("[a-z][a-z0-9-]{0,14}[a-z0-9]", proptest::option::of(interface));
     let one = item.prop_map(|(name, interface)| {
         selection(&interface.map_or(name.clone(), |interface| format!("{name}@{interface}")))
     });
