@@ -105,7 +105,7 @@ pub struct ClusterRef {
 pub struct RoleNetworks {
     /// The name of the role: one that the storage system knows, such as member, or a new one, which needs a podSelector. Each
     /// name may stand here once.
-    #[schemars(length(min = 1, max = 63), regex(pattern = texts::LABEL_NAME))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = texts::PLAIN_NAME))]
     pub name: String,
     /// The pods of the role, by their labels, such as { matchLabels: { app: backup } }. Required for a role that the storage
     /// system does not know. For one that it knows, leave this out to have its pods recognised as ever.
