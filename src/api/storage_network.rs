@@ -78,7 +78,8 @@ pub struct StorageNetworkSpec {
     pub mode: Option<Mode>,
     /// Namespaces whose pods may ask to be attached to the network that clients of this cluster use; * means all namespaces. Such
     /// a pod asks by the annotation multihome.rook.io/attach, whose value is namespace/cluster, such as
-    /// rook-cassandra/rook-cassandra. Where this is left out, no pod of another namespace is attached.
+    /// rook-cassandra/rook-cassandra. Where this is left out, no pod of another namespace is attached. It goes with clusterRef: the
+    /// pods of a podSelector have no clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("items" = texts::namespace_or_all(), "x-kubernetes-list-type" = "set"))]
     pub allowed_namespaces: Vec<String>,
