@@ -146,8 +146,8 @@ fn the_schema_is_structural() {
         let document = storage_network_crd(cel);
         let schema = &document["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let rules = look_at("", schema);
-        // Four about the spec, one about each of the three label selectors.
-        assert_eq!(rules, if cel == Cel::With { 7 } else { 0 }, "{file}");
+        // Five about the spec, one about each of the three label selectors.
+        assert_eq!(rules, if cel == Cel::With { 8 } else { 0 }, "{file}");
     }
 }
 
@@ -268,6 +268,10 @@ fn what_is_wrong_is_said(plane: &ControlPlane, cel: Cel) {
     let by_rule = [
         (json!({"clusterRef": cluster, "podSelector": {}, "interfaces": networks}), "give exactly one of clusterRef"),
         (json!({"clusterRef": cluster, "system": "custom", "interfaces": networks}), "system goes with podSelector"),
+        (
+            json!({"podSelector": {}, "allowedNamespaces": ["a"], "interfaces": networks}),
+            "allowedNamespaces goes with clusterRef",
+        ),
         (json!({"podSelector": {}}), "there is no network to attach"),
         (
             json!({"podSelector": {}, "interfaces": networks, "roles": [{"name": "a", "interfaces": ["replication"]}]}),

@@ -142,8 +142,7 @@ impl<'s> Deciding<'s> {
         let id = id.filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'));
         let Some((of, name)) = id else { return Err(refuse(Refusal::Malformed)) };
         let allows = |(_, cluster): &(&System, &Cluster)| {
-            let network = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
-            let by_network = network.map_or(&AllowedNamespaces::Own, |declared| &declared.allowed);
+            let by_network = self.counting(cluster).map_or(&AllowedNamespaces::Own, |network| &network.allowed);
             cluster.id.namespace == namespace || cluster.allowed.contains(namespace) || by_network.contains(namespace)
         };
         let mut found: Vec<(&'s System, &'s Cluster)> = self.snapshot.clusters_named(of, name);

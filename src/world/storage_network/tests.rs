@@ -35,6 +35,7 @@ fn what_is_declared_is_read() {
     }));
     assert_eq!((network.generation, &*network.created), (3, "2026-01-01T00:00:00Z"));
     assert_eq!(network.mode, Some(Mode::Audit));
+    assert!(network.allowed.contains("a") && !network.allowed.contains("c"));
     let declared = network.declared.unwrap();
     assert_eq!(declared.spec.provider, Provider::MULTUS);
     let selected: Vec<String> =
@@ -46,7 +47,6 @@ fn what_is_declared_is_read() {
     assert!(declared.roles[1].networks.is_none());
     assert_eq!(declared.node_interfaces.len(), 1);
     assert_eq!(declared.default_network.unwrap().attachment.to_string(), "storage/pod-net");
-    assert!(declared.allowed.contains("a") && !declared.allowed.contains("c"));
 }
 
 #[test]
@@ -108,6 +108,10 @@ fn everything_that_is_wrong_is_said_with_its_field_and_mend() {
             "spec.podSelector: ",
         ),
         (
+            json!({"podSelector": {}, "interfaces": {"x": "a"}, "allowedNamespaces": ["b"]}),
+            "spec.allowedNamespaces: it goes with clusterRef; only clusters have clients in other namespaces; remove it",
+        ),
+        (
             json!({"podSelector": {}, "provider": "host", "defaultNetwork": "a"}),
             "provider host cannot replace the default network",
         ),
@@ -124,10 +128,38 @@ fn everything_that_is_wrong_is_said_with_its_field_and_mend() {
 }
 
 #[test]
-fn a_broken_selector_selects_nothing_and_a_broken_spec_still_has_its_cluster() {
-    let network =
-        read(&json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}, "interfaces": {"x": "a"}}));
-    assert!(network.target.is_none());
-    let network = read(&json!({"clusterRef": cassandra(), "colour": "red"}));
-    assert!(matches!(network.target, Some(Target::Cluster(ClusterRef { name, .. })) if name == "c"));
+fn what_is_invalid_is_still_about_its_pods_and_allows_whom_it_names() {
+    let cluster = |target: Target| matches!(target, Target::Cluster(ClusterRef { name, .. }) if name == "c");
+    let pods = |selected: &'static str| move |target: Target| matches!(target, Target::Pods(selector) if selector.to_string() == selected);
+    let broken = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
+    let allowed = json!(["x", 7]);
+    let cases: [(Value, Box<dyn Fn(Target) -> bool>); 11] = [
+        (json!({"clusterRef": cassandra(), "colour": "red"}), Box::new(cluster)),
+        (json!({"clusterRef": cassandra(), "interfaces": {"client": 7}}), Box::new(cluster)),
+        (json!({"clusterRef": cassandra(), "podSelector": {}, "interfaces": {"client": "n"}}), Box::new(cluster)),
+        (json!({"clusterRef": cassandra(), "podSelector": {}, "colour": "red"}), Box::new(cluster)),
+        (json!({"clusterRef": {"name": 7}, "podSelector": {}}), Box::new(pods("<none>"))),
+        (json!({"podSelector": {"matchLabels": {"app": "db"}}, "colour": "red"}), Box::new(pods("app=db"))),
+        (json!({"clusterRef": null, "podSelector": {"matchLabels": {"app": "db"}}, "a": 7}), Box::new(pods("app=db"))),
+        // Those that it was to select are among all pods, and nobody knows which.
+        (json!({"podSelector": broken, "interfaces": {"x": "a"}}), Box::new(pods("<none>"))),
+        (json!({"podSelector": broken, "colour": "red"}), Box::new(pods("<none>"))),
+        (json!({"podSelector": {"matchLabel": {"app": "db"}}}), Box::new(pods("<none>"))),
+        (json!({"podSelector": 7}), Box::new(pods("<none>"))),
+    ];
+    for (mut spec, is_meant) in cases {
+        let network = read(&spec);
+        assert!(network.declared.is_err(), "{spec}");
+        assert!(network.target.is_some_and(&is_meant), "{spec}");
+        assert_eq!(network.allowed, AllowedNamespaces::Own);
+        spec["allowedNamespaces"] = allowed.clone();
+        let network = read(&spec);
+        assert!(network.declared.is_err() && network.target.is_some_and(&is_meant), "{spec}");
+        assert_eq!(network.allowed, AllowedNamespaces::Listed(vec!["x".to_owned()]), "{spec}");
+    }
+    for spec in [json!({}), json!({"podSelector": null, "clusterRef": 7}), json!(7)] {
+        assert!(read(&spec).target.is_none(), "{spec}");
+    }
+    let network = read(&json!({"clusterRef": cassandra(), "allowedNamespaces": ["x"], "interfaces": {"clients": "n"}}));
+    assert!(network.declared.is_err() && network.allowed.contains("x"));
 }
