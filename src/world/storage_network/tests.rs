@@ -133,7 +133,8 @@ fn what_is_invalid_is_still_about_its_pods_and_allows_whom_it_names() {
     let pods = |selected: &'static str| move |target: Target| matches!(target, Target::Pods(selector) if selector.to_string() == selected);
     let broken = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
     let allowed = json!(["x", 7]);
-    let cases: [(Value, Box<dyn Fn(Target) -> bool>); 11] = [
+    type Expected = Box<dyn Fn(Target) -> bool>;
+    let cases: [(Value, Expected); 11] = [
         (json!({"clusterRef": cassandra(), "colour": "red"}), Box::new(cluster)),
         (json!({"clusterRef": cassandra(), "interfaces": {"client": 7}}), Box::new(cluster)),
         (json!({"clusterRef": cassandra(), "podSelector": {}, "interfaces": {"client": "n"}}), Box::new(cluster)),
