@@ -6,6 +6,9 @@ use serde_json::json;
 
 use super::*;
 
+/// What a target has to be.
+type Expected = Box<dyn Fn(Target) -> bool>;
+
 fn read(spec: &Value) -> StorageNetwork {
     let catalogue = Catalogue::built_in().unwrap();
     let id = ObjectName { namespace: "ns".to_owned(), name: "sn".to_owned() };
@@ -133,7 +136,6 @@ fn what_is_invalid_is_still_about_its_pods_and_allows_whom_it_names() {
     let pods = |selected: &'static str| move |target: Target| matches!(target, Target::Pods(selector) if selector.to_string() == selected);
     let broken = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
     let allowed = json!(["x", 7]);
-    type Expected = Box<dyn Fn(Target) -> bool>;
     let cases: [(Value, Expected); 11] = [
         (json!({"clusterRef": cassandra(), "colour": "red"}), Box::new(cluster)),
         (json!({"clusterRef": cassandra(), "interfaces": {"client": 7}}), Box::new(cluster)),
