@@ -82,7 +82,10 @@ fn systems_that_contradict_each_other_are_told_apart() {
         ),
         (&["systems[0].system=custom"], "give the system another name"),
         (&["systems[0].roles[0].name=client"], "garage has a role client"),
-        (&["systems[0].roles[0].networks[1]=back"], "garage names the network back for its role node, and has no such key"),
+        (
+            &["systems[0].roles[0].networks[1]=back"],
+            "garage names the network back for its role node, and has no such key",
+        ),
         (&["systems[0].client=front"], "garage names the network front for client"),
         (&["systems[0].keys[1].fallback=front"], "garage names the network front for a fallback"),
         (&["systems[0].roles[0].match[0].app=not a label!"], "systems/0/roles/0/match/0/app"),
