@@ -9,8 +9,9 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
+use rook_multihome::admit::{CLIENT_ROLE, CUSTOM_SYSTEM};
 use rook_multihome::api::{Cel, KIND, StorageNetwork, storage_network_crd, to_yaml};
-use rook_multihome::storage::Catalogue;
+use rook_multihome::storage::{BUILT_IN, Catalogue};
 use rook_multihome::world::manifests::parse_documents;
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, in_own_network, say};
@@ -40,6 +41,18 @@ fn the_schema_of_the_catalogue_is_what_is_printed() {
     let schema: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(schema, serde_json::to_value(Catalogue::schema()).unwrap());
     expect_file(&project().join("docs/storage-system.schema.json"), &printed);
+}
+
+/// Decisions use one name of a system and one of a role themselves, and a system that had them could not be told from that.
+#[test]
+fn the_names_of_decisions_are_no_names_of_the_catalogue() {
+    for (name, own) in [("nfs", CUSTOM_SYSTEM), ("server", CLIENT_ROLE)] {
+        let (_, text) = BUILT_IN.into_iter().find(|(system, _)| *system == "nfs").unwrap();
+        let text = text.replace(&format!("system: {name}"), &format!("system: {own}"));
+        let text = text.replace(&format!("- name: {name}"), &format!("- name: {own}"));
+        let error = Catalogue::read([("nfs.yaml", text.as_str())]).expect_err(own).to_string();
+        assert!(error.contains(own) && error.contains("another name"), "{error}");
+    }
 }
 
 /// Every StorageNetwork among the examples, with the file it is in.
