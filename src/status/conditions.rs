@@ -1,8 +1,10 @@
 //! What is true about a StorageNetwork, computed from one snapshot: conditions, each with its reason and its mend, and what the
 //! columns of kubectl show.
 
+use std::collections::BTreeMap;
+
 use super::networks::{Lookup, Named, in_words};
-use super::rivals::{Rival, rival_of};
+use super::rivals::{Neighbours, Rival};
 use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
@@ -20,6 +22,7 @@ pub const READY: &str = "Ready";
 
 /// Reasons that say no more than that something is not known yet.
 const NOT_KNOWN_YET: [&str; 2] = ["ClustersNotListed", "AttachmentsNotListed"];
+
 /// The longest message. The API allows more, but nobody reads it.
 const MESSAGE_BYTES: usize = 4096;
 
@@ -43,11 +46,24 @@ enum Meant<'s> {
     NoReference,
 }
 
-/// The status of `network`, without the times of its conditions; see [`dated`].
+/// The status of every StorageNetwork, without the times of its conditions; see [`dated`].
 #[must_use]
-pub fn status_of(snapshot: &Snapshot, network: &StorageNetwork) -> StorageNetworkStatus {
+pub fn statuses(snapshot: &Snapshot) -> Vec<(&StorageNetwork, StorageNetworkStatus)> {
+    let mut namespaces: BTreeMap<&str, Vec<&StorageNetwork>> = BTreeMap::new();
+    for network in snapshot.storage_networks() {
+        namespaces.entry(&network.id.namespace).or_default().push(network);
+    }
+    let mut all = Vec::new();
+    for networks in namespaces.into_values() {
+        let neighbours = Neighbours::of(snapshot, networks.clone());
+        let status = |network| (network, status_of(snapshot, network, neighbours.rival_of(network)));
+        all.extend(networks.into_iter().map(status));
+    }
+    all
+}
+
+fn status_of(snapshot: &Snapshot, network: &StorageNetwork, rival: Option<Rival<'_>>) -> StorageNetworkStatus {
     let meant = Meant::find(snapshot, network);
-    let rival = rival_of(snapshot, network);
     let named = network.declared.as_ref().ok().map(|declared| Named::read(snapshot, declared));
     let accepted = accepted(network, meant, rival);
     let resolved = resolved(meant, named.as_ref());
