@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::attachable::{Outlook, outlook};
 use super::networks::{Lookup, Named, in_words};
 use super::rivals::{Neighbours, Rival};
 use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
-use crate::storage::System;
+use crate::storage::{Resource, System};
 use crate::world::{Cluster, ClusterRef, Declared, Knowledge, MODE_ANNOTATION, Mode, Snapshot, StorageNetwork, Target};
 
 /// The condition that the spec is valid, and counts.
@@ -160,7 +161,8 @@ fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>
     }
     match meant {
         Meant::Cluster(system, cluster) if declares_networks(cluster) => {
-            let kind = system.clusters.iter().find(|kind| kind.resource.kind == cluster.kind);
+            let is_its = |resource: &Resource| resource.kind == cluster.kind && resource.group == cluster.group;
+            let kind = system.clusters.iter().find(|kind| is_its(&kind.resource));
             let field = kind.and_then(|kind| kind.network.as_ref()).map(ToString::to_string).unwrap_or_default();
             Finding::yes(
                 "Overrides",
@@ -281,10 +283,23 @@ fn ready(
     if conflicted.status == ConditionStatus::True {
         return Finding::no("Conflicted", conflicted.message.clone());
     }
-    let cluster = match meant {
-        Meant::Cluster(_, cluster) => Some(cluster),
-        Meant::NoCluster(_) | Meant::NotListed(_) | Meant::NoReference => None,
+    let (system, cluster) = match meant {
+        Meant::Cluster(system, cluster) => (Some(system), Some(cluster)),
+        Meant::NoCluster(_) | Meant::NotListed(_) | Meant::NoReference => (None, None),
     };
+    if let Some(cluster) = cluster.filter(|cluster| !cluster.other_problems.is_empty()) {
+        let problems: Vec<String> = cluster.other_problems.iter().map(SpecProblem::to_string).collect();
+        let message = format!("{cluster} is invalid: {}. Until then its pods are left alone", problems.join(". "));
+        return Finding::no("ClusterInvalid", message);
+    }
+    let outlook = match &network.declared {
+        Ok(declared) => outlook(declared, system, snapshot.settings(), &network.id.namespace),
+        Err(_) => Outlook::NotMeant,
+    };
+    // Whatever the mode is: those who only look at first want to know.
+    if let Outlook::Not(why) = outlook {
+        return Finding::no("NotAttachable", why);
+    }
     let (mode, chosen_by) = match (network.mode, cluster.and_then(|cluster| Some((cluster, cluster.mode?)))) {
         (Some(mode), _) => (mode, "spec.mode".to_owned()),
         (None, Some((cluster, mode))) => (mode, format!("the annotation {MODE_ANNOTATION} of {cluster}")),
@@ -308,7 +323,21 @@ fn ready(
         );
         return Finding::no("HostNetworkEnforced", message);
     }
-    Finding::yes("Ready", what_happens(network.declared.as_ref().ok()).to_owned())
+    let happens = match outlook {
+        Outlook::OnlyOnNodes(nodes) => return Finding::yes("OnlyOnNodes", only_on(nodes)),
+        Outlook::Nothing => "pods keep the pod network: no role gets any of these networks",
+        Outlook::NotMeant | Outlook::Attached | Outlook::Not(_) => what_happens(network.declared.as_ref().ok()),
+    };
+    Finding::yes("Ready", happens.to_owned())
+}
+
+/// What becomes of pods whose networks are declared for nodes alone.
+fn only_on(nodes: Vec<Option<String>>) -> String {
+    let nodes: Option<Vec<String>> = nodes.into_iter().collect();
+    let these = nodes.map(|nodes| format!(" with the labels {}", nodes.join(" or "))).unwrap_or_default();
+    format!(
+        "pods that are created from now on and bound to a node{these} are attached to the networks that are declared for it; all others keep the pod network alone"
+    )
 }
 
 /// What becomes of pods, by the provider.

@@ -6,6 +6,7 @@
 //!
 //! Nothing in here is on the way of a pod: where it fails, statuses are old, and nothing else.
 
+mod attachable;
 pub mod cluster;
 pub mod conditions;
 pub mod lease;

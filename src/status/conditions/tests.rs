@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 mod bounds;
+mod ready;
 
 use super::*;
 use crate::api::{InterfaceStatus, NodeStatus};
@@ -81,9 +82,9 @@ fn each_condition_has_its_reason() {
         (spec(PODS, good), ready),
         (spec("podSelector: {}", "provider: none"), ready),
         (spec(DB, "provider: host, interfaces: { client: absent }"), ready),
-        (spec(PODS, "provider: genie, interfaces: { client: a }"), ready),
+        (spec(PODS, "provider: genie, interfaces: { client: a@eth0 }"), ready),
         (
-            spec(PODS, "provider: knitter, interfaces: { client: absent }"),
+            spec(PODS, "provider: knitter, interfaces: { client: absent@eth0 }"),
             ["True Accepted", "True Resolved", "False NoConflict", "True Ready"],
         ),
         (
@@ -260,6 +261,9 @@ fn settings_count() {
     let audit = Settings { mode: Mode::Audit, ..Settings::default() };
     assert_eq!(reason(audit.clone(), &pods), "ModeAudit");
     assert_eq!(reason(audit, &format!("{pods}, mode: enforce")), "Ready");
+    let clash = format!("{DB}, interfaces: {{ client: a@eth0 }}");
+    let enforced = Settings { enforce_host_network: true, ..Settings::default() };
+    assert_eq!(reason(enforced, &clash), "HostNetworkEnforced", "nothing is to be attached");
 }
 
 #[test]
