@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::attachable::{Outlook, outlook};
 use super::networks::{Lookup, Named, in_words};
 use super::rivals::{Neighbours, Rival};
+use super::size;
 use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
@@ -23,9 +24,6 @@ pub const READY: &str = "Ready";
 
 /// Reasons that say no more than that something is not known yet.
 const NOT_KNOWN_YET: [&str; 2] = ["ClustersNotListed", "AttachmentsNotListed"];
-
-/// The longest message. The API allows more, but nobody reads it.
-const MESSAGE_BYTES: usize = 4096;
 
 /// What was found about one condition.
 struct Finding {
@@ -78,7 +76,7 @@ fn status_of(snapshot: &Snapshot, network: &StorageNetwork, rival: Option<Rival<
             observed_generation: generation,
             last_transition_time: String::new(),
             reason: reason.to_owned(),
-            message: bounded(message),
+            message,
         },
     );
     let (cluster, pods, system) = match &network.target {
@@ -92,7 +90,7 @@ fn status_of(snapshot: &Snapshot, network: &StorageNetwork, rival: Option<Rival<
     let provider = network.declared.as_ref().ok().map(|declared| declared.spec.provider.name().to_owned());
     let (interfaces, nodes, line) =
         named.map(|Named { interfaces, nodes, line, .. }| (interfaces, nodes, line)).unwrap_or_default();
-    StorageNetworkStatus {
+    size::bounded(StorageNetworkStatus {
         observed_generation: generation,
         system,
         cluster,
@@ -102,7 +100,7 @@ fn status_of(snapshot: &Snapshot, network: &StorageNetwork, rival: Option<Rival<
         interfaces,
         nodes,
         conditions: conditions.into(),
-    }
+    })
 }
 
 /// Dates the conditions of `status`: one that has the same status as `before` has had it since then, any other since `now`.
@@ -361,15 +359,6 @@ impl Finding {
     fn unknown(reason: &'static str, message: String) -> Self {
         Self { status: ConditionStatus::Unknown, reason, message }
     }
-}
-
-/// A message of bounded length: what a user wrote may be quoted in it many times.
-fn bounded(mut message: String) -> String {
-    if message.len() > MESSAGE_BYTES {
-        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-        message.push_str(" ...");
-    }
-    message
 }
 
 #[cfg(test)]

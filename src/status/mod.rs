@@ -13,5 +13,6 @@ pub mod lease;
 pub mod ledger;
 mod networks;
 mod rivals;
+mod size;
 pub mod standing;
 pub mod writer;

@@ -163,7 +163,7 @@ fn the_message_names_the_mend() {
         (0..60).map(|key| format!("'ü{key}': ''")).collect::<Vec<_>>().join(", ")
     );
     let message = message(&long, ACCEPTED);
-    assert!(message.len() <= MESSAGE_BYTES + 4 && message.ends_with(" ..."), "{}", message.len());
+    assert!(message.len() <= size::MESSAGE_BYTES + 4 && message.ends_with(" ..."), "{}", message.len());
 }
 
 #[test]

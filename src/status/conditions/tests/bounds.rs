@@ -2,6 +2,23 @@
 
 use super::*;
 
+#[test]
+fn the_status_of_a_spec_at_its_bounds_is_small() {
+    let name = |at: usize| format!("'{{\"name\": \"{}\", \"namespace\": \"{at}\"}}'", "n".repeat(4000));
+    let networks: Vec<String> = (0..16).map(|at| format!("k{at}: {}", name(at))).collect();
+    let networks = networks.join(", ");
+    let nodes: Vec<String> = (0..64)
+        .map(|at| format!("{{ nodeSelector: {{ matchLabels: {{ rack: r{at} }} }}, interfaces: {{ {networks} }} }}"))
+        .collect();
+    let spec = format!("{PODS}, interfaces: {{ {networks} }}, nodeInterfaces: [{}]", nodes.join(", "));
+    let status = status(&[("x", &spec)]);
+    let bytes = serde_json::to_string(&dated(status.clone(), None, "2026-01-31T12:00:00Z")).unwrap().len();
+    assert!(bytes < 32 * 1024, "{bytes}");
+    assert_eq!(status.interfaces.len(), 16);
+    let last = &status.nodes.last().unwrap().nodes;
+    assert_eq!(*last, format!("... and {} more entries of spec.nodeInterfaces", 65 - status.nodes.len()));
+}
+
 /// Thousands in one namespace are not compared each with each, and what is found is the same.
 #[test]
 fn the_rival_is_the_oldest_there_is() {
