@@ -9,8 +9,9 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 
+use rook_multihome::admit::{CLIENT_ROLE, CUSTOM_SYSTEM};
 use rook_multihome::api::{Cel, KIND, StorageNetwork, storage_network_crd, to_yaml};
-use rook_multihome::storage::Catalogue;
+use rook_multihome::storage::{BUILT_IN, Catalogue};
 use rook_multihome::world::manifests::parse_documents;
 use serde_json::{Value, json};
 use support::control_plane::{ControlPlane, in_own_network, say};
@@ -40,6 +41,18 @@ fn the_schema_of_the_catalogue_is_what_is_printed() {
     let schema: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(schema, serde_json::to_value(Catalogue::schema()).unwrap());
     expect_file(&project().join("docs/storage-system.schema.json"), &printed);
+}
+
+/// Decisions use one name of a system and one of a role themselves, and a system that had them could not be told from that.
+#[test]
+fn the_names_of_decisions_are_no_names_of_the_catalogue() {
+    for (name, own) in [("nfs", CUSTOM_SYSTEM), ("server", CLIENT_ROLE)] {
+        let (_, text) = BUILT_IN.into_iter().find(|(system, _)| *system == "nfs").unwrap();
+        let text = text.replace(&format!("system: {name}"), &format!("system: {own}"));
+        let text = text.replace(&format!("- name: {name}"), &format!("- name: {own}"));
+        let error = Catalogue::read([("nfs.yaml", text.as_str())]).expect_err(own).to_string();
+        assert!(error.contains(own) && error.contains("another name"), "{error}");
+    }
 }
 
 /// Every StorageNetwork among the examples, with the file it is in.
@@ -146,8 +159,8 @@ fn the_schema_is_structural() {
         let document = storage_network_crd(cel);
         let schema = &document["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let rules = look_at("", schema);
-        // Four about the spec, one about each of the three label selectors.
-        assert_eq!(rules, if cel == Cel::With { 7 } else { 0 }, "{file}");
+        // Five about the spec, one about each of the three label selectors.
+        assert_eq!(rules, if cel == Cel::With { 8 } else { 0 }, "{file}");
     }
 }
 
@@ -268,6 +281,10 @@ fn what_is_wrong_is_said(plane: &ControlPlane, cel: Cel) {
     let by_rule = [
         (json!({"clusterRef": cluster, "podSelector": {}, "interfaces": networks}), "give exactly one of clusterRef"),
         (json!({"clusterRef": cluster, "system": "custom", "interfaces": networks}), "system goes with podSelector"),
+        (
+            json!({"podSelector": {}, "allowedNamespaces": ["a"], "interfaces": networks}),
+            "allowedNamespaces goes with clusterRef",
+        ),
         (json!({"podSelector": {}}), "there is no network to attach"),
         (
             json!({"podSelector": {}, "interfaces": networks, "roles": [{"name": "a", "interfaces": ["replication"]}]}),

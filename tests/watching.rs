@@ -81,6 +81,39 @@ fn a_cluster_changes_its_mode_by_annotation() {
     assert!(server.metric(r#"rook_multihome_reviews_total{mode="audit",outcome="attached"}"#) > 1.5);
 }
 
+/// Resources that keep unknown fields can hold anything, and whoever may write one must not take the others away.
+#[test]
+fn an_object_that_is_out_of_the_ordinary_holds_up_no_other() {
+    let nested = |levels: usize| (0..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::with_ceph(Mood::Fine);
+    let deep = |namespace: &str, levels: usize| {
+        let network = json!({"provider": "multus", "selectors": {"public": "net"}});
+        let metadata = json!({"namespace": namespace, "name": "deep", "labels": {"x": nested(levels)}});
+        json!({"metadata": metadata, "spec": {"network": network, "placement": nested(levels)}})
+    };
+    api.put(CEPH_CLUSTERS, deep("deep", 150));
+    let odd = json!({"namespace": "odd", "name": "odd", "annotations": {"multihome.rook.io/mode": {"x": 1}}, "generation": "x"});
+    api.put(CEPH_CLUSTERS, json!({"metadata": odd, "spec": 7}));
+    api.put(NAMESPACES, json!({"metadata": {"name": "odd", "labels": {"x": 1}, "annotations": [1]}}));
+    let server = api.start_server(folder.path());
+    server.wait_until_ready();
+    assert_eq!(networks(&server), BOTH);
+    let valid = r#"rook_multihome_clusters{system="ceph",spec="valid"}"#;
+    let malformed = r#"rook_multihome_watch_malformed_objects_total{resource="cephclusters.ceph.rook.io"}"#;
+    assert!((server.metric(valid) - 2.0).abs() < 0.1, "what is not read of it does not matter");
+    assert!((server.metric(malformed) - 1.0).abs() < 0.1, "and what is read is said");
+    let said = server.log_so_far().into_iter().filter(|line| line["name"] == "odd/odd").collect::<Vec<_>>();
+    assert!(said[0]["problem"].as_str().unwrap().contains("multihome.rook.io/mode"), "{said:#?}");
+
+    wait_for("the watch", || api.is_watched(CEPH_CLUSTERS));
+    let mut later = deep("deep", 1000);
+    later["metadata"]["name"] = "later".into();
+    api.put(CEPH_CLUSTERS, later);
+    wait_for("the event", || server.metric(valid) > 2.5);
+    assert!(server.metric(r#"rook_multihome_watch_failures_total{resource="cephclusters.ceph.rook.io"}"#) < 0.5);
+}
+
 const CASSANDRAS: &str = "/apis/cassandra.rook.io/v1alpha1/clusters";
 const STATEFUL_SETS: &str = "/apis/apps/v1/namespaces/rook-cassandra/statefulsets";
 const STORAGE_NETWORKS: &str = "/apis/multihome.rook.io/v1alpha1/storagenetworks";
@@ -279,4 +312,23 @@ fn without_an_answer_about_apis_each_resource_is_asked_for() {
     // What nobody may ask for is found not to be there as soon as that can be asked.
     api.allow("apis");
     server.wait_until_ready();
+}
+
+/// Statuses are for people: where they cannot be written, that is said, and costs next to nothing.
+#[test]
+fn a_namespace_that_does_not_exist_for_the_lease_is_said_and_not_hammered() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::empty(Mood::Fine, &GROUPS);
+    let spec = json!({"podSelector": {}, "interfaces": {"data": "net"}});
+    api.put(STORAGE_NETWORKS, json!({"metadata": {"namespace": "n", "name": "n", "generation": 1}, "spec": spec}));
+    let server = api.start_server(folder.path());
+    server.wait_until_ready();
+    let leases = || api.asked().into_iter().filter(|asked| asked.path.contains("/leases")).count();
+    wait_for("the lease to be asked for", || leases() > 1);
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(leases() < 8, "{} requests", leases());
+    let log = server.log_so_far();
+    let said: Vec<&Value> = log.iter().filter(|line| !line["fault"].is_null()).collect();
+    assert_eq!(said.len(), 1, "{log:#?}");
+    assert!(said[0]["fault"].as_str().unwrap().contains("there is no namespace "), "{said:#?}");
 }

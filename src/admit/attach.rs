@@ -84,6 +84,12 @@ impl<'s> Deciding<'s> {
         }
         let new: Vec<&'s NetworkSelection> = added.iter().map(|(_, selection)| *selection).collect();
         check_plugin(plugin, &existing, &new, pod, namespace)?;
+        let own_interface = match (default_network, plugin.default_network_annotation()) {
+            (Some((_, selection)), _) => selection.interface.clone(),
+            (None, Some(annotation)) => own_default_network(pod, annotation).and_then(|own| own.interface),
+            (None, None) => None,
+        };
+        check_interfaces(plugin, &existing, &new, own_interface)?;
         let mut annotations = Vec::new();
         if !new.is_empty() {
             let written = plugin.write(text, namespace, &new);
@@ -137,9 +143,10 @@ impl<'s> Deciding<'s> {
         pod: &PodView<'_>,
     ) -> bool {
         let Some(annotation) = plugin.default_network_annotation() else { return false };
-        let Some(own) = pod.annotation(annotation) else { return true };
-        let own = multus::read_default_network(own, multus::MULTUS_NAMESPACE);
-        let agrees = own.is_ok_and(|own| own.attachment == selection.attachment);
+        if pod.annotation(annotation).is_none() {
+            return true;
+        }
+        let agrees = own_default_network(pod, annotation).is_some_and(|own| own.attachment == selection.attachment);
         if let (false, Declarer::StorageNetwork(network)) = (agrees, declarer) {
             self.remarks.push(Remark::OwnDefaultNetwork(network, selection));
         }
@@ -220,11 +227,35 @@ fn check_plugin<'s>(
     if let Some(obstacle) = plugin.obstacle(existing, added, namespace) {
         return Err(Reason::ProviderObstacle(obstacle));
     }
+    Ok(())
+}
+
+/// The default network that a pod chooses itself.
+fn own_default_network(pod: &PodView<'_>, annotation: &str) -> Option<NetworkSelection> {
+    multus::read_default_network(pod.annotation(annotation)?, multus::MULTUS_NAMESPACE).ok()
+}
+
+/// No network is added whose interface would have the name of another one's: Multus would take the whole pod down again. The
+/// pod has one interface beside the list, which has the name that its default network asks for, where it asks for one.
+fn check_interfaces<'s>(
+    plugin: &'static dyn MetaPlugin,
+    existing: &[NetworkSelection],
+    added: &[&'s NetworkSelection],
+    of_default_network: Option<String>,
+) -> Result<(), Reason<'s>> {
     let all: Vec<&NetworkSelection> = existing.iter().chain(added.iter().copied()).collect();
     let names = plugin.interface_names(&all);
+    if let Some(own) = plugin.own_interface() {
+        let own = of_default_network.unwrap_or_else(|| own.to_owned());
+        if let Some(at) = names.iter().skip(existing.len()).position(|name| *name == own) {
+            return Err(Reason::ProviderObstacle(format!(
+                "the network {} would be the interface {own}, which the pod has already; give it another name",
+                added[at].attachment
+            )));
+        }
+    }
     let mut first_with: HashMap<&str, usize> = HashMap::new();
     for (index, name) in names.iter().enumerate() {
-        // A second interface of one name makes Multus take the whole pod down again.
         let Some(other) = first_with.insert(name, index).filter(|_| index >= existing.len()) else { continue };
         return Err(Reason::InterfaceConflict {
             interface: name.clone(),

@@ -21,6 +21,15 @@ struct Offer<'s> {
     provider: EffectiveProvider<'s>,
 }
 
+/// What the StorageNetworks that select a pod offer it.
+struct Selecting<'s> {
+    offers: Vec<Offer<'s>>,
+    /// One that gives the pod's role none.
+    gives_none: Option<&'s StorageNetwork>,
+    /// Whether any of them counts; one whose mode is off does not.
+    counted: bool,
+}
+
 /// What a StorageNetwork makes of a pod that it selects.
 struct Selected<'s> {
     recognised: Recognised<'s>,
@@ -55,29 +64,8 @@ impl<'s> Deciding<'s> {
         };
         let clients_mode = self.mode;
         // What the namespace gives to all its pods comes first: asking for a cluster's network is no way out of it.
-        let mut offers: Vec<Offer<'s>> = Vec::new();
-        let (mut gives_none, mut counted) = (None, false);
-        for network in selecting {
-            let mode = self.mode_of(None, Some(network));
-            if mode.mode == Mode::Off {
-                continue;
-            }
-            // The mildest of the modes counts: more may not be done to a pod than any of them asks for.
-            if !counted || mode.mode > self.mode.mode {
-                self.mode = mode;
-            }
-            counted = true;
-            self.storage_networks.push(network);
-            let Selected { recognised, offer } = selected(network, pod)?;
-            // As a client it is known already; else as what the first makes of it that gives it something.
-            if self.recognised.is_none() || (offers.is_empty() && gives_none.is_some() && client.is_none()) {
-                self.recognised = Some(recognised);
-            }
-            match offer {
-                Some(offer) => offers.push(offer),
-                None => gives_none = Some(network),
-            }
-        }
+        let Selecting { mut offers, gives_none, counted } = self.offers(&selecting, pod, client.is_some())?;
+        let of_namespace = offers.len();
         match client {
             Some(client) if !counted => {
                 self.mode = clients_mode;
@@ -95,7 +83,6 @@ impl<'s> Deciding<'s> {
             return Err(gives_none.map_or(Reason::ModeOff, Reason::NoNetworkDeclared));
         };
         let (provider, followed) = (first.provider.clone(), first.part.declarer);
-        let clients_only = !counted;
         let mut parts = Vec::new();
         for offer in offers {
             if offer.provider.provider == provider.provider {
@@ -107,11 +94,43 @@ impl<'s> Deciding<'s> {
         self.provider = Some(provider.clone());
         match provider.provider {
             Provider::None => Err(Reason::ProviderNone),
-            // Clients are never put there; they come last, so only a client alone comes here.
-            Provider::Host if clients_only => Err(Reason::ClientOffHost(followed)),
+            // Clients are never put there, whoever else has nothing to give.
+            Provider::Host if of_namespace == 0 => Err(Reason::ClientOffHost(followed)),
             Provider::Host => host_network(followed, None, &provider, pod),
             Provider::Attach(plugin) => self.attachments(&parts, plugin, Risk::None, pod, namespace),
         }
+    }
+
+    /// What the StorageNetworks that select a pod offer it, the oldest first, and the mode that goes with that.
+    fn offers(
+        &mut self,
+        selecting: &[&'s StorageNetwork],
+        pod: &PodView<'_>,
+        is_client: bool,
+    ) -> Result<Selecting<'s>, Reason<'s>> {
+        let mut all = Selecting { offers: Vec::new(), gives_none: None, counted: false };
+        for network in selecting {
+            let mode = self.mode_of(None, Some(network));
+            if mode.mode == Mode::Off {
+                continue;
+            }
+            // The mildest of the modes counts: more may not be done to a pod than any of them asks for.
+            if !all.counted || mode.mode > self.mode.mode {
+                self.mode = mode;
+            }
+            all.counted = true;
+            self.storage_networks.push(network);
+            let Selected { recognised, offer } = selected(network, pod)?;
+            // As a client it is known already; else as what the first makes of it that gives it something.
+            if self.recognised.is_none() || (all.offers.is_empty() && all.gives_none.is_some() && !is_client) {
+                self.recognised = Some(recognised);
+            }
+            match offer {
+                Some(offer) => all.offers.push(offer),
+                None => all.gives_none = Some(network),
+            }
+        }
+        Ok(all)
     }
 
     /// The network of the clients of the cluster that is asked for. Where there is none to be had, but the pod is not refused for
@@ -142,8 +161,7 @@ impl<'s> Deciding<'s> {
         let id = id.filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'));
         let Some((of, name)) = id else { return Err(refuse(Refusal::Malformed)) };
         let allows = |(_, cluster): &(&System, &Cluster)| {
-            let network = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
-            let by_network = network.map_or(&AllowedNamespaces::Own, |declared| &declared.allowed);
+            let by_network = self.counting(cluster).map_or(&AllowedNamespaces::Own, |network| &network.allowed);
             cluster.id.namespace == namespace || cluster.allowed.contains(namespace) || by_network.contains(namespace)
         };
         let mut found: Vec<(&'s System, &'s Cluster)> = self.snapshot.clusters_named(of, name);

@@ -21,6 +21,7 @@ pub use status::{Condition, ConditionStatus, InterfaceState, InterfaceStatus, No
 pub use storage_network::{
     ClusterRef, Mode, NodeInterfaces, OwnSystem, Provider, RoleNetworks, StorageNetwork, StorageNetworkSpec,
 };
+pub(crate) use texts::{KIND_NAME, LABEL_KEY, OBJECT_NAME, PLAIN_NAME};
 pub use yaml::{YamlError, to_yaml};
 
 /// The API group.

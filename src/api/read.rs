@@ -1,9 +1,10 @@
 //! Reading a StorageNetwork from a file or from the API server, with the place of what is wrong.
 
-use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::selector::LabelSelector;
 use super::storage_network::StorageNetwork;
 
 /// What to do about a [`ReadError`], as a clause.
@@ -25,15 +26,29 @@ impl StorageNetwork {
     /// # Errors
     /// Where a field is unknown, missing or of another type. What the fields hold together is not checked.
     pub fn read(object: &Value) -> Result<Self, ReadError> {
-        let mut track = serde_path_to_error::Track::new();
-        let object = without_nulls(object);
-        let reader = serde_path_to_error::Deserializer::new(&object, &mut track);
-        Self::deserialize(reader).map_err(|error| {
-            let path = track.path().to_string();
-            let field = if path == "." { "the object".to_owned() } else { path };
-            ReadError { field, fault: error.to_string() }
-        })
+        read(object)
     }
+}
+
+impl LabelSelector {
+    /// Reads a selector by itself, where the object around it may not be readable.
+    ///
+    /// # Errors
+    /// Where it is none, as for [`StorageNetwork::read`].
+    pub fn read(written: &Value) -> Result<Self, ReadError> {
+        read(written)
+    }
+}
+
+fn read<T: DeserializeOwned>(written: &Value) -> Result<T, ReadError> {
+    let mut track = serde_path_to_error::Track::new();
+    let object = without_nulls(written);
+    let reader = serde_path_to_error::Deserializer::new(&object, &mut track);
+    T::deserialize(reader).map_err(|error| {
+        let path = track.path().to_string();
+        let field = if path == "." { "the object".to_owned() } else { path };
+        ReadError { field, fault: error.to_string() }
+    })
 }
 
 fn without_nulls(value: &Value) -> Value {

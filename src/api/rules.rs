@@ -20,6 +20,10 @@ pub(super) fn spec() -> Value {
             "message": "system goes with podSelector: remove system, or give podSelector instead of clusterRef",
         },
         {
+            "rule": "!has(self.allowedNamespaces) || size(self.allowedNamespaces) == 0 || has(self.clusterRef)",
+            "message": "allowedNamespaces goes with clusterRef: remove allowedNamespaces, or give clusterRef instead of podSelector",
+        },
+        {
             "rule": "(has(self.provider) && self.provider in ['host', 'none']) || has(self.defaultNetwork) || \
                 (has(self.interfaces) && size(self.interfaces) > 0) || \
                 (has(self.nodeInterfaces) && size(self.nodeInterfaces) > 0)",

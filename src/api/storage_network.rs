@@ -78,7 +78,8 @@ pub struct StorageNetworkSpec {
     pub mode: Option<Mode>,
     /// Namespaces whose pods may ask to be attached to the network that clients of this cluster use; * means all namespaces. Such
     /// a pod asks by the annotation multihome.rook.io/attach, whose value is namespace/cluster, such as
-    /// rook-cassandra/rook-cassandra. Where this is left out, no pod of another namespace is attached.
+    /// rook-cassandra/rook-cassandra. Where this is left out, no pod of another namespace is attached. It goes with clusterRef: the
+    /// pods of a podSelector have no clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("items" = texts::namespace_or_all(), "x-kubernetes-list-type" = "set"))]
     pub allowed_namespaces: Vec<String>,
@@ -105,7 +106,7 @@ pub struct ClusterRef {
 pub struct RoleNetworks {
     /// The name of the role: one that the storage system knows, such as member, or a new one, which needs a podSelector. Each
     /// name may stand here once.
-    #[schemars(length(min = 1, max = 63), regex(pattern = texts::LABEL_NAME))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = texts::PLAIN_NAME))]
     pub name: String,
     /// The pods of the role, by their labels, such as { matchLabels: { app: backup } }. Required for a role that the storage
     /// system does not know. For one that it knows, leave this out to have its pods recognised as ever.

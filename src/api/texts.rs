@@ -6,13 +6,13 @@
 use serde_json::{Value, json};
 
 /// The name of an object: a DNS subdomain.
-pub(super) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-/// A network key, a role, a namespace: a DNS label.
-pub(super) const LABEL_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// A network key, a role, a storage system, a namespace: a DNS label.
+pub(crate) const PLAIN_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// A kind of object.
-pub(super) const KIND_NAME: &str = "^[A-Z][A-Za-z0-9]*$";
+pub(crate) const KIND_NAME: &str = "^[A-Z][A-Za-z0-9]*$";
 /// The key of a label.
-pub(super) const LABEL_KEY: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+pub(crate) const LABEL_KEY: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 /// The value of a label.
 const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 
@@ -38,7 +38,7 @@ pub(super) fn key() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 63,
-        "pattern": LABEL_NAME,
+        "pattern": PLAIN_NAME,
         "description": "A key of spec.interfaces or of an entry of spec.nodeInterfaces.",
     })
 }
@@ -49,7 +49,7 @@ pub(super) fn namespace_or_all() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 63,
-        "pattern": format!(r"^\*$|{LABEL_NAME}"),
+        "pattern": format!(r"^\*$|{PLAIN_NAME}"),
         "description": "The name of a namespace, or * for all namespaces.",
     })
 }

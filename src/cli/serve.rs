@@ -16,6 +16,7 @@ use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{CatalogueArgs, SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phase, Phases, ServeSettings, Server};
 use crate::status::cluster::Cluster as StatusCluster;
+use crate::status::standing::Readiness;
 use crate::status::writer::Writer;
 use crate::tls::clients::{ClientAuthorities, ClientNames};
 use crate::tls::cluster::Cluster;
@@ -164,6 +165,7 @@ impl ServeArgs {
             (Arc::clone(&published), watch::start(&client, world, published), keeping, Some(writer))
         };
         let standing = writer.as_ref().map(Writer::standing);
+        let readiness = writer.as_ref().map_or_else(|| Arc::new(Readiness::of(&published.read())), Writer::readiness);
         let mut phase = phases.watch();
         let leaving = async move { phase.reached(Phase::Leaving).await };
         let writing = writer.map(|writer| tokio::spawn(writer.run(leaving)));
@@ -172,7 +174,8 @@ impl ServeArgs {
         }
 
         tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
-        let parts = Parts { published, progress, certificate, keeping, standing, clients, dropped_log_lines };
+        let parts =
+            Parts { published, progress, certificate, keeping, standing, readiness, clients, dropped_log_lines };
         tokio::select! {
             served = server.run(parts, &phases) => {
                 served?;

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cidr;
@@ -18,6 +18,16 @@ use super::foreign::shorten;
 pub(super) struct Element {
     fields: Vec<(String, Box<RawValue>)>,
 }
+
+/// The elements of a list, no more than [`LIST_LENGTH`].
+#[derive(Debug)]
+pub(super) struct Elements(pub(super) Vec<Element>);
+
+/// The most elements of an annotation: far more than any pod has interfaces. An element takes many times the memory of its text.
+pub(super) const LIST_LENGTH: usize = 1_000;
+/// The most fields of an element, the namespace among them even where it is yet to be filled in, so that what is written can be
+/// read again. No reader knows half as many, and a field takes many times the memory of its text.
+const FIELDS: usize = 100;
 
 /// The fields in the order in which Rook writes them (`NetworkSelectionElement` of the attachment definition client).
 const WRITTEN_FIRST: [&str; 11] = [
@@ -240,14 +250,42 @@ impl<'de> Deserialize<'de> for Element {
                 f.write_str("an object with a \"name\"")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Element, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+                let mut fields: Vec<(String, Box<RawValue>)> = Vec::new();
+                let mut has_namespace = false;
+                while let Some((key, value)) = map.next_entry::<String, _>()? {
+                    has_namespace |= key.eq_ignore_ascii_case("namespace");
+                    if fields.len() + usize::from(!has_namespace) >= FIELDS {
+                        return Err(A::Error::custom(format!("an object has more than {FIELDS} fields")));
+                    }
+                    fields.push((key, value));
                 }
                 Ok(Element { fields })
             }
         }
         deserializer.deserialize_map(Fields)
+    }
+}
+
+impl<'de> Deserialize<'de> for Elements {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Elements;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Elements, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = sequence.next_element()? {
+                    if elements.len() == LIST_LENGTH {
+                        return Err(A::Error::custom(format!("it has more than {LIST_LENGTH} elements")));
+                    }
+                    elements.push(element);
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(List)
     }
 }
 
@@ -280,6 +318,28 @@ mod tests {
             element(r#"{"namespace":"own","name":"a"}"#).with_namespace("ns"),
             r#"{"namespace":"own","name":"a"}"#
         );
+    }
+
+    #[test]
+    fn an_element_has_a_bounded_number_of_fields() {
+        let with = |own: &str, further: usize| format!("{{{own}{}}}", vec![r#""x":0"#; further].join(","));
+        let read = |json: String| serde_json::from_str::<Element>(&json).map_err(|error| error.to_string());
+        assert!(read(with(r#""namespace":"ns","#, 99)).is_ok());
+        assert!(read(with("", 99)).is_ok());
+        // Nothing gets so long by its namespace that it cannot be read again.
+        assert!(read(read(with("", 99)).unwrap().with_namespace("ns")).is_ok());
+        assert!(read(read(with(r#""interfaceRequest":"net1","#, 98)).unwrap().canonical("ns", Some("net1"))).is_ok());
+        for long in [with(r#""namespace":"ns","#, 100), with("", 100), with("", 100_000)] {
+            let error = read(long).unwrap_err();
+            assert!(error.starts_with("an object has more than 100 fields"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_a_bounded_number_of_elements() {
+        let list = |length: usize| serde_json::from_str::<Elements>(&format!("[{}]", vec!["{}"; length].join(",")));
+        assert_eq!(list(1_000).unwrap().0.len(), 1_000);
+        assert!(list(1_001).unwrap_err().to_string().starts_with("it has more than 1000 elements"));
     }
 
     #[test]

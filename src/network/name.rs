@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::PLAIN_NAME;
+
 /// The name a storage system gives to a traffic class: Ceph's `public` and `cluster`, EdgeFS's `server` and `broker`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("pattern" = PLAIN_NAME, "maxLength" = 63))]
 pub struct NetworkKey(Arc<str>);
 
 /// The attachment definition that a network selection names. The namespace is never empty: where a selector leaves it

@@ -7,12 +7,19 @@
 
 use thiserror::Error;
 
-use super::element::{Element, json_text};
+use super::element::{Element, Elements, LIST_LENGTH, json_text};
 use super::foreign::shorten;
 use super::name::AttachmentRef;
 
 /// The longest interface name that Linux takes, in bytes (`IFNAMSIZ` without its final zero).
 const INTERFACE_NAME_MAX: usize = 15;
+
+/// The most bytes of all annotations of an object together that Kubernetes stores (apimachinery `TotalAnnotationSizeLimitB`). It
+/// looks only after mutating admission, so that what arrives here may be longer.
+const ANNOTATIONS_MAX: usize = 256 * 1024;
+
+/// The interface that every pod has already.
+const LOOPBACK: &str = "lo";
 
 /// One element of the Multus annotation: which attachment definition, under which interface name, and the JSON that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +40,17 @@ pub enum AnnotationError {
     /// Knitter's form is not an object with a list of ports.
     #[error("it is not a JSON object with a list of \"ports\" ({0})")]
     NoPorts(String),
+    /// Kubernetes would refuse the pod for its length, so it is not looked into.
+    #[error(
+        "it is {bytes} bytes long, and Kubernetes refuses a pod with more than {ANNOTATIONS_MAX} bytes of annotations"
+    )]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The short form has more items than are read.
+    #[error("it lists more than {LIST_LENGTH} networks")]
+    TooMany,
     /// One item is at fault; items are counted from 1.
     #[error("item {position} {fault}")]
     Item {
@@ -88,13 +106,14 @@ impl NetworkSelection {
             return Err(SelectorError::Blank);
         }
         if !is_json_form(text) {
-            let items: Vec<&str> = text.split(',').collect();
-            let [item] = items[..] else { return Err(SelectorError::NotOne(items.len())) };
-            return Self::from_short(item, namespace, Dialect::Rook).map(Some).map_err(SelectorError::Item);
+            return match text.split(',').count() {
+                1 => Self::from_short(text, namespace, Dialect::Rook).map(Some).map_err(SelectorError::Item),
+                count => Err(SelectorError::NotOne(count)),
+            };
         }
         // A single object is Rook's undocumented legacy form: it is read as a list of one.
         let list = if text.starts_with('{') && text.ends_with('}') { &format!("[{text}]") } else { text };
-        let elements: Vec<Element> = serde_json::from_str(list)
+        let Elements(elements) = serde_json::from_str(list)
             .map_err(|error| SelectorError::NotJson(shorten(&error.to_string()).into_owned()))?;
         let [element] = &elements[..] else { return Err(SelectorError::NotOne(elements.len())) };
         Self::declared(element, namespace).map(Some).map_err(SelectorError::Item)
@@ -206,7 +225,18 @@ impl NetworkSelection {
     }
 }
 
-/// Reads the annotation of a pod in `namespace`, by Multus's rules. An empty value is no network.
+/// Whether an annotation is no longer than Kubernetes would store, which is to be known before it is looked into.
+pub(super) fn check_length(value: &str) -> Result<(), AnnotationError> {
+    if value.len() > ANNOTATIONS_MAX { Err(AnnotationError::TooLong { bytes: value.len() }) } else { Ok(()) }
+}
+
+/// The items of a list in a short form, which commas divide.
+pub(super) fn short_items(value: &str) -> Result<impl Iterator<Item = &str>, AnnotationError> {
+    if value.split(',').nth(LIST_LENGTH).is_some() { Err(AnnotationError::TooMany) } else { Ok(value.split(',')) }
+}
+
+/// Reads the annotation of a pod in `namespace`, by Multus's rules. An empty value is no network. Its length is not looked at:
+/// for what stands on a pod, there is [`MetaPlugin::read`](super::MetaPlugin::read).
 ///
 /// # Errors
 /// Where Multus would refuse the annotation, or fail to attach an item because it names nothing.
@@ -218,12 +248,11 @@ pub fn read_annotation(value: &str, namespace: &str) -> Result<Vec<NetworkSelect
         selection.map_err(|fault| AnnotationError::Item { position: index + 1, fault })
     };
     if is_json_form(value) {
-        let elements: Vec<Element> = serde_json::from_str(value)
+        let Elements(elements) = serde_json::from_str(value)
             .map_err(|error| AnnotationError::NotAList(shorten(&error.to_string()).into_owned()))?;
         elements.iter().map(|element| NetworkSelection::kept(element, namespace)).enumerate().map(item).collect()
     } else {
-        value
-            .split(',')
+        short_items(value)?
             .map(|text| NetworkSelection::from_short(text, namespace, Dialect::Multus))
             .enumerate()
             .map(item)
@@ -267,7 +296,8 @@ fn is_dns_label(text: &str) -> bool {
     text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-') && !text.is_empty()
 }
 
-/// What the kernel and libcni take as an interface name (containernetworking/cni `ValidateInterfaceName`).
+/// What the kernel and libcni take as an interface name (containernetworking/cni `ValidateInterfaceName`), but for the one that
+/// is there in every pod: no plugin could add another. Which name the pod's network has is a matter of the meta-plugin.
 fn check_interface(interface: &str) -> Result<(), String> {
     if interface.len() > INTERFACE_NAME_MAX {
         return Err(format!(
@@ -279,5 +309,32 @@ fn check_interface(interface: &str) -> Result<(), String> {
     if odd || interface == "." || interface == ".." {
         return Err(format!("asks for the interface \"{interface}\", which is no name of an interface"));
     }
+    if interface == LOOPBACK {
+        return Err(format!("asks for the interface \"{interface}\", which every pod has already"));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_network_has_the_name_of_the_loopback() {
+        for selector in ["a@lo", r#"{"name":"a","interface":"lo"}"#, r#"[{"name":"a","interfaceRequest":"lo"}]"#] {
+            let error = NetworkSelection::from_selector(selector, "ns").unwrap_err().to_string();
+            assert_eq!(error, "it asks for the interface \"lo\", which every pod has already", "{selector}");
+        }
+        let error = read_annotation("a,b@lo", "ns").unwrap_err().to_string();
+        assert_eq!(error, "item 2 asks for the interface \"lo\", which every pod has already");
+        assert!(NetworkSelection::from_selector("a@lo0", "ns").is_ok());
+    }
+
+    #[test]
+    fn a_selector_selects_one_network() {
+        for (selector, count) in [("a,b", 2), (",", 2), ("[]", 0), (r#"[{"name":"a"},{"name":"b"}]"#, 2)] {
+            let error = NetworkSelection::from_selector(selector, "ns").unwrap_err();
+            assert_eq!(error, SelectorError::NotOne(count), "{selector}");
+        }
+    }
 }

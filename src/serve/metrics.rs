@@ -14,7 +14,6 @@ use prometheus_client::registry::Registry;
 
 use super::Parts;
 use crate::api::ConditionStatus;
-use crate::status::conditions::{readiness, status_of};
 use crate::status::ledger::Outcome;
 use crate::status::standing::Standing;
 use crate::tls::keeping::{Keeping, Trusted};
@@ -329,12 +328,10 @@ impl Metrics {
             }
         }
         self.attachments.set(as_i64(snapshot.attachment_count()));
-        let ready: Vec<ConditionStatus> =
-            snapshot.storage_networks().map(|network| readiness(&status_of(&snapshot, network))).collect();
         for (label, status) in
             [("true", ConditionStatus::True), ("false", ConditionStatus::False), ("unknown", ConditionStatus::Unknown)]
         {
-            let count = ready.iter().filter(|ready| **ready == status).count();
+            let count = parts.readiness.count_of(status);
             self.storage_networks.get_or_create(&ReadyLabels { ready: label }).set(as_i64(count));
         }
         if let Some(standing) = &parts.standing {

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::status::standing::Standing;
+use crate::status::standing::{Readiness, Standing};
 use crate::tls::ServedCertificate;
 use crate::tls::clients::ClientAuthorities;
 use crate::tls::keeping::Keeping;
@@ -70,6 +70,8 @@ pub struct Parts {
     pub keeping: Option<Arc<Keeping>>,
     /// How the writing of statuses goes, where this process may be the one that writes them.
     pub standing: Option<Arc<Standing>>,
+    /// What statuses say of StorageNetworks.
+    pub readiness: Arc<Readiness>,
     /// Who may connect, where that is not everybody.
     pub clients: Option<Arc<ClientAuthorities>>,
     /// Log lines that were dropped because nobody read them in time.

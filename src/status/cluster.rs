@@ -70,7 +70,12 @@ impl Cluster {
     /// Where the API server refuses, or does not answer.
     pub async fn look(&mut self) -> Result<Option<Seen>, Fault> {
         let LeaseName { namespace, name } = &self.lease;
-        let found = within(self.leases().get_opt(name), || format!("cannot read Lease {namespace}/{name}")).await?;
+        let found = within(self.leases().get(name), || format!("cannot read Lease {namespace}/{name}")).await;
+        let found = match found {
+            Ok(found) => Some(found),
+            Err(Fault::Gone) => None,
+            Err(fault) => return Err(fault),
+        };
         self.last.clone_from(&found);
         Ok(found.as_ref().map(seen))
     }
@@ -97,8 +102,16 @@ impl Cluster {
                 within(self.leases().replace(&name, &parameters, &lease), about).await
             }
         };
-        // One that is gone has to be made anew, and one that is there already has to be looked at.
-        let written = written.map_err(|fault| if matches!(fault, Fault::Gone) { Fault::Conflict } else { fault })?;
+        let written = written.map_err(|fault| match (fault, claim) {
+            // It could be made anew as often as one likes.
+            (Fault::Gone, Claim::Create) => {
+                let mend = "create it, or say with --namespace which one it is";
+                Fault::Failed(format!("{}: there is no namespace {namespace}; {mend}", about()))
+            }
+            // One that is gone has to be made anew, and one that is there already has to be looked at.
+            (Fault::Gone, _) => Fault::Conflict,
+            (fault, _) => fault,
+        })?;
         let seen = seen(&written);
         self.last = Some(written);
         Ok(seen)

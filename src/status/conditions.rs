@@ -1,12 +1,16 @@
 //! What is true about a StorageNetwork, computed from one snapshot: conditions, each with its reason and its mend, and what the
 //! columns of kubectl show.
 
+use std::collections::BTreeMap;
+
+use super::attachable::{Outlook, outlook};
 use super::networks::{Lookup, Named, in_words};
-use super::rivals::{Rival, rival_of};
+use super::rivals::{Neighbours, Rival};
+use super::size;
 use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
-use crate::storage::System;
+use crate::storage::{Resource, System};
 use crate::world::{Cluster, ClusterRef, Declared, Knowledge, MODE_ANNOTATION, Mode, Snapshot, StorageNetwork, Target};
 
 /// The condition that the spec is valid, and counts.
@@ -20,8 +24,6 @@ pub const READY: &str = "Ready";
 
 /// Reasons that say no more than that something is not known yet.
 const NOT_KNOWN_YET: [&str; 2] = ["ClustersNotListed", "AttachmentsNotListed"];
-/// The longest message. The API allows more, but nobody reads it.
-const MESSAGE_BYTES: usize = 4096;
 
 /// What was found about one condition.
 struct Finding {
@@ -43,11 +45,24 @@ enum Meant<'s> {
     NoReference,
 }
 
-/// The status of `network`, without the times of its conditions; see [`dated`].
+/// The status of every StorageNetwork, without the times of its conditions; see [`dated`].
 #[must_use]
-pub fn status_of(snapshot: &Snapshot, network: &StorageNetwork) -> StorageNetworkStatus {
+pub fn statuses(snapshot: &Snapshot) -> Vec<(&StorageNetwork, StorageNetworkStatus)> {
+    let mut namespaces: BTreeMap<&str, Vec<&StorageNetwork>> = BTreeMap::new();
+    for network in snapshot.storage_networks() {
+        namespaces.entry(&network.id.namespace).or_default().push(network);
+    }
+    let mut all = Vec::new();
+    for networks in namespaces.into_values() {
+        let neighbours = Neighbours::of(snapshot, networks.clone());
+        let status = |network| (network, status_of(snapshot, network, neighbours.rival_of(network)));
+        all.extend(networks.into_iter().map(status));
+    }
+    all
+}
+
+fn status_of(snapshot: &Snapshot, network: &StorageNetwork, rival: Option<Rival<'_>>) -> StorageNetworkStatus {
     let meant = Meant::find(snapshot, network);
-    let rival = rival_of(snapshot, network);
     let named = network.declared.as_ref().ok().map(|declared| Named::read(snapshot, declared));
     let accepted = accepted(network, meant, rival);
     let resolved = resolved(meant, named.as_ref());
@@ -61,7 +76,7 @@ pub fn status_of(snapshot: &Snapshot, network: &StorageNetwork) -> StorageNetwor
             observed_generation: generation,
             last_transition_time: String::new(),
             reason: reason.to_owned(),
-            message: bounded(message),
+            message,
         },
     );
     let (cluster, pods, system) = match &network.target {
@@ -75,7 +90,7 @@ pub fn status_of(snapshot: &Snapshot, network: &StorageNetwork) -> StorageNetwor
     let provider = network.declared.as_ref().ok().map(|declared| declared.spec.provider.name().to_owned());
     let (interfaces, nodes, line) =
         named.map(|Named { interfaces, nodes, line, .. }| (interfaces, nodes, line)).unwrap_or_default();
-    StorageNetworkStatus {
+    size::bounded(StorageNetworkStatus {
         observed_generation: generation,
         system,
         cluster,
@@ -85,7 +100,7 @@ pub fn status_of(snapshot: &Snapshot, network: &StorageNetwork) -> StorageNetwor
         interfaces,
         nodes,
         conditions: conditions.into(),
-    }
+    })
 }
 
 /// Dates the conditions of `status`: one that has the same status as `before` has had it since then, any other since `now`.
@@ -144,7 +159,8 @@ fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>
     }
     match meant {
         Meant::Cluster(system, cluster) if declares_networks(cluster) => {
-            let kind = system.clusters.iter().find(|kind| kind.resource.kind == cluster.kind);
+            let is_its = |resource: &Resource| resource.kind == cluster.kind && resource.group == cluster.group;
+            let kind = system.clusters.iter().find(|kind| is_its(&kind.resource));
             let field = kind.and_then(|kind| kind.network.as_ref()).map(ToString::to_string).unwrap_or_default();
             Finding::yes(
                 "Overrides",
@@ -265,10 +281,23 @@ fn ready(
     if conflicted.status == ConditionStatus::True {
         return Finding::no("Conflicted", conflicted.message.clone());
     }
-    let cluster = match meant {
-        Meant::Cluster(_, cluster) => Some(cluster),
-        Meant::NoCluster(_) | Meant::NotListed(_) | Meant::NoReference => None,
+    let (system, cluster) = match meant {
+        Meant::Cluster(system, cluster) => (Some(system), Some(cluster)),
+        Meant::NoCluster(_) | Meant::NotListed(_) | Meant::NoReference => (None, None),
     };
+    if let Some(cluster) = cluster.filter(|cluster| !cluster.other_problems.is_empty()) {
+        let problems: Vec<String> = cluster.other_problems.iter().map(SpecProblem::to_string).collect();
+        let message = format!("{cluster} is invalid: {}. Until then its pods are left alone", problems.join(". "));
+        return Finding::no("ClusterInvalid", message);
+    }
+    let outlook = match &network.declared {
+        Ok(declared) => outlook(declared, system, snapshot.settings(), &network.id.namespace),
+        Err(_) => Outlook::NotMeant,
+    };
+    // Whatever the mode is: those who only look at first want to know.
+    if let Outlook::Not(why) = outlook {
+        return Finding::no("NotAttachable", why);
+    }
     let (mode, chosen_by) = match (network.mode, cluster.and_then(|cluster| Some((cluster, cluster.mode?)))) {
         (Some(mode), _) => (mode, "spec.mode".to_owned()),
         (None, Some((cluster, mode))) => (mode, format!("the annotation {MODE_ANNOTATION} of {cluster}")),
@@ -292,7 +321,21 @@ fn ready(
         );
         return Finding::no("HostNetworkEnforced", message);
     }
-    Finding::yes("Ready", what_happens(network.declared.as_ref().ok()).to_owned())
+    let happens = match outlook {
+        Outlook::OnlyOnNodes(nodes) => return Finding::yes("OnlyOnNodes", only_on(nodes)),
+        Outlook::Nothing => "pods keep the pod network: no role gets any of these networks",
+        Outlook::NotMeant | Outlook::Attached | Outlook::Not(_) => what_happens(network.declared.as_ref().ok()),
+    };
+    Finding::yes("Ready", happens.to_owned())
+}
+
+/// What becomes of pods whose networks are declared for nodes alone.
+fn only_on(nodes: Vec<Option<String>>) -> String {
+    let nodes: Option<Vec<String>> = nodes.into_iter().collect();
+    let these = nodes.map(|nodes| format!(" with the labels {}", nodes.join(" or "))).unwrap_or_default();
+    format!(
+        "pods that are created from now on and bound to a node{these} are attached to the networks that are declared for it; all others keep the pod network alone"
+    )
 }
 
 /// What becomes of pods, by the provider.
@@ -316,15 +359,6 @@ impl Finding {
     fn unknown(reason: &'static str, message: String) -> Self {
         Self { status: ConditionStatus::Unknown, reason, message }
     }
-}
-
-/// A message of bounded length: what a user wrote may be quoted in it many times.
-fn bounded(mut message: String) -> String {
-    if message.len() > MESSAGE_BYTES {
-        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-        message.push_str(" ...");
-    }
-    message
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ impl Terms {
 
 /// The first pause after a failure, which doubles with each further one, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The same after a write that came too late. It is short at first, because somebody else has the lease then, and that is soon
+/// known. Where it happens again and again, nobody has it.
+const CONFLICT_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// A lease as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +104,8 @@ pub struct Election {
     looked: Option<Instant>,
     /// The pause after the last failure, and when it ends.
     pause: Option<(Duration, Instant)>,
+    /// The length of the pause after the last conflict, until the lease is somebody's.
+    after_conflict: Option<Duration>,
 }
 
 /// What is known of the lease.
@@ -116,7 +121,7 @@ impl Election {
     /// A replica that nobody else is called like.
     #[must_use]
     pub fn new(identity: String, terms: Terms) -> Self {
-        Self { identity, terms, known: Known::Nothing, renewed: None, looked: None, pause: None }
+        Self { identity, terms, known: Known::Nothing, renewed: None, looked: None, pause: None, after_conflict: None }
     }
 
     /// What this replica is called.
@@ -172,8 +177,14 @@ impl Election {
             (Some(found), Known::Seen(before, since)) if found.version == before.version => Known::Seen(found, *since),
             (Some(found), _) => Known::Seen(found, now),
         };
-        let is_ours = matches!(&self.known, Known::Seen(seen, _) if seen.holder == self.identity);
-        if !is_ours {
+        let holder = match &self.known {
+            Known::Seen(seen, _) => seen.holder.as_str(),
+            Known::Nothing | Known::Absent => "",
+        };
+        if !holder.is_empty() {
+            self.after_conflict = None;
+        }
+        if holder != self.identity {
             self.renewed = None;
         }
     }
@@ -181,7 +192,7 @@ impl Election {
     /// Takes note that the lease was written, and is so now. `asked` is from before the request, so that the belief in it ends
     /// in time.
     pub fn has_written(&mut self, claim: Claim, written: Seen, asked: Instant, now: Instant) {
-        self.pause = None;
+        (self.pause, self.after_conflict) = (None, None);
         self.looked = Some(now);
         self.renewed = match claim {
             Claim::Create | Claim::Take | Claim::Renew => Some(asked),
@@ -197,6 +208,10 @@ impl Election {
             Failure::Conflict => {
                 self.renewed = None;
                 self.known = Known::Nothing;
+                let (shortest, longest) = CONFLICT_PAUSES;
+                let length = self.after_conflict.map_or(shortest, |length| (length * 2).min(longest));
+                self.after_conflict = Some(length);
+                self.pause = Some((length, now + length));
             }
             Failure::Unknown => {
                 let (shortest, longest) = PAUSES;

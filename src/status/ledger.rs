@@ -104,6 +104,12 @@ impl Ledger {
         }
     }
 
+    /// Whether there is a StorageNetwork of that name.
+    #[must_use]
+    pub fn knows(&self, id: &ObjectName) -> bool {
+        self.entries.contains_key(id)
+    }
+
     /// Forgets everything: somebody else has written meanwhile.
     pub fn forget(&mut self) {
         self.entries.clear();

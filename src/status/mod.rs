@@ -6,11 +6,13 @@
 //!
 //! Nothing in here is on the way of a pod: where it fails, statuses are old, and nothing else.
 
+mod attachable;
 pub mod cluster;
 pub mod conditions;
 pub mod lease;
 pub mod ledger;
 mod networks;
 mod rivals;
+mod size;
 pub mod standing;
 pub mod writer;

@@ -3,9 +3,11 @@
 //! What is found here is what a decision makes of it: for a cluster the oldest counts alone; pods that several select by labels
 //! get the networks of all, but have one provider and one default network, which are those of the oldest.
 
-use crate::network::{NetworkSelection, Provider};
+use std::collections::HashMap;
+
+use crate::network::{AttachmentRef, NetworkSelection, Provider};
 use crate::storage::Selector;
-use crate::world::{Mode, Snapshot, StorageNetwork, Target};
+use crate::world::{ClusterRef, Declared, Mode, Snapshot, StorageNetwork, Target};
 
 /// Another StorageNetwork, and how it stands in the way.
 #[derive(Clone, Copy, Debug)]
@@ -20,32 +22,97 @@ pub(super) enum Rival<'s> {
     Invalid(&'s StorageNetwork),
 }
 
-/// What stands in the way of `network`, where anything does.
-pub(super) fn rival_of<'s>(snapshot: &'s Snapshot, network: &StorageNetwork) -> Option<Rival<'s>> {
-    let others = snapshot.storage_networks_in(&network.id.namespace);
-    match network.target.as_ref()? {
-        Target::Cluster(cluster) => {
-            let is_about =
-                |other: &&StorageNetwork| matches!(&other.target, Some(Target::Cluster(other)) if other == cluster);
-            let older = others.filter(|other| other.age() < network.age()).filter(is_about);
-            older.min_by_key(|other| other.age()).map(Rival::SameCluster)
+/// The StorageNetworks of one namespace that can stand in the way of others there. There may be thousands, so they are not
+/// compared each with each.
+#[derive(Default)]
+pub(super) struct Neighbours<'s> {
+    /// The oldest one about each cluster.
+    of_clusters: HashMap<[&'s str; 3], &'s StorageNetwork>,
+    /// Those that select pods, by the selector as text,
+    by_selector: HashMap<String, Few<'s>>,
+    /// those that select every pod,
+    of_everything: Few<'s>,
+    /// and all of both.
+    of_pods: Few<'s>,
+}
+
+/// As many of the StorageNetworks that select the same pods as it takes to find the rival of any other, the oldest first.
+#[derive(Default)]
+struct Few<'s>(Vec<&'s StorageNetwork>);
+
+impl<'s> Neighbours<'s> {
+    /// Those among `all`, which are the StorageNetworks of one namespace.
+    pub(super) fn of(snapshot: &Snapshot, mut all: Vec<&'s StorageNetwork>) -> Self {
+        all.sort_by_key(|network| network.age());
+        let mut neighbours = Self::default();
+        for network in all {
+            match &network.target {
+                Some(Target::Cluster(cluster)) => _ = neighbours.of_clusters.entry(key(cluster)).or_insert(network),
+                Some(Target::Pods(pods)) if network.mode.unwrap_or(snapshot.settings().mode) != Mode::Off => {
+                    neighbours.by_selector.entry(pods.to_string()).or_default().add(network);
+                    if pods.is_everything() {
+                        neighbours.of_everything.add(network);
+                    }
+                    neighbours.of_pods.add(network);
+                }
+                Some(Target::Pods(_)) | None => {}
+            }
         }
-        Target::Pods(pods) => {
-            let rivals = others.filter_map(|other| Some((other.age(), rival_for(pods, snapshot, network, other)?)));
-            rivals.min_by_key(|(age, _)| *age).map(|(_, rival)| rival)
+        neighbours
+    }
+
+    /// What stands in the way of `network`, where anything does.
+    pub(super) fn rival_of(&self, network: &StorageNetwork) -> Option<Rival<'s>> {
+        match network.target.as_ref()? {
+            Target::Cluster(cluster) => {
+                let oldest = self.of_clusters.get(&key(cluster)).copied();
+                oldest.filter(|oldest| oldest.age() < network.age()).map(Rival::SameCluster)
+            }
+            Target::Pods(pods) => {
+                let others = if pods.is_everything() {
+                    [Some(&self.of_pods), None]
+                } else {
+                    [self.by_selector.get(&pods.to_string()), Some(&self.of_everything)]
+                };
+                let others = others.into_iter().flatten().flat_map(|few| &few.0);
+                let rivals = others.filter_map(|other| Some((other.age(), rival_for(pods, network, other)?)));
+                rivals.min_by_key(|(age, _)| *age).map(|(_, rival)| rival)
+            }
         }
     }
 }
 
-fn rival_for<'s>(
-    pods: &Selector,
-    snapshot: &Snapshot,
-    network: &StorageNetwork,
-    other: &'s StorageNetwork,
-) -> Option<Rival<'s>> {
+impl<'s> Few<'s> {
+    /// Adds one that is younger than all that are here, where it can be the oldest rival of any: of those that are invalid two,
+    /// because one of them may be the one that is asked about; of each provider the first, and the first two default networks.
+    fn add(&mut self, network: &'s StorageNetwork) {
+        let Ok(declared) = &network.declared else {
+            if self.0.iter().filter(|other| other.declared.is_err()).count() < 2 {
+                self.0.push(network);
+            }
+            return;
+        };
+        let valid = self.0.iter().filter_map(|other| other.declared.as_ref().ok());
+        let same: Vec<&Declared> = valid.filter(|other| other.spec.provider == declared.spec.provider).collect();
+        let defaults: Vec<&AttachmentRef> = same.iter().filter_map(|other| default_of(other)).collect();
+        let is_new_default = default_of(declared).is_some_and(|own| defaults.len() < 2 && !defaults.contains(&own));
+        if same.is_empty() || is_new_default {
+            self.0.push(network);
+        }
+    }
+}
+
+fn key(cluster: &ClusterRef) -> [&str; 3] {
+    [&cluster.group, &cluster.kind, &cluster.name]
+}
+
+fn default_of(declared: &Declared) -> Option<&AttachmentRef> {
+    declared.default_network.as_ref().map(|selection| &selection.attachment)
+}
+
+fn rival_for<'s>(pods: &Selector, network: &StorageNetwork, other: &'s StorageNetwork) -> Option<Rival<'s>> {
     let Some(Target::Pods(others)) = &other.target else { return None };
-    let is_off = other.mode.unwrap_or(snapshot.settings().mode) == Mode::Off;
-    if other.id == network.id || is_off || !surely_overlap(pods, others) {
+    if other.id == network.id || !surely_overlap(pods, others) {
         return None;
     }
     let Ok(theirs) = &other.declared else { return Some(Rival::Invalid(other)) };

@@ -1,8 +1,11 @@
-//! How the writing of statuses goes, for metrics.
+//! How the writing of statuses goes, and what they say, for metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::conditions::{readiness, statuses};
 use super::ledger::Outcome;
+use crate::api::{ConditionStatus, StorageNetworkStatus};
+use crate::world::Snapshot;
 
 /// How things stand.
 #[derive(Debug, Default)]
@@ -30,5 +33,35 @@ impl Standing {
     #[must_use]
     pub fn count_of(&self, outcome: Outcome) -> u64 {
         self.outcomes[outcome as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// How many StorageNetworks there are, by their condition Ready, when that was last computed.
+#[derive(Debug, Default)]
+pub struct Readiness([AtomicU64; 3]);
+
+impl Readiness {
+    /// Of a snapshot that stays as it is.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let counts = Self::default();
+        counts.set(statuses(snapshot).iter().map(|(_, status)| status));
+        counts
+    }
+
+    pub(super) fn set<'s>(&self, statuses: impl Iterator<Item = &'s StorageNetworkStatus>) {
+        let mut counts = [0; 3];
+        for status in statuses {
+            counts[readiness(status) as usize] += 1;
+        }
+        for (known, count) in self.0.iter().zip(counts) {
+            known.store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// How many have the condition with this status.
+    #[must_use]
+    pub fn count_of(&self, status: ConditionStatus) -> u64 {
+        self.0[status as usize].load(Ordering::Relaxed)
     }
 }

@@ -9,18 +9,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::cluster::{Cluster, Fault};
-use super::conditions::status_of;
+use super::conditions::statuses;
 use super::lease::{Claim, Election, Failure, Interest, Seen, Step, Terms};
 use super::ledger::{Ledger, Outcome, Wanted};
-use super::standing::Standing;
+use super::standing::{Readiness, Standing};
 use crate::world::{ObjectName, Published, Snapshot};
 
-/// How often the snapshot is looked at, which is also how long changes are gathered. Asking whether it is another one costs
-/// less than having every event say so.
+/// How often the snapshot is looked at. Asking whether it is another one costs less than having every event say so.
 const TURN: Duration = Duration::from_secs(1);
-/// Under which name the complaints about the lease are kept.
-const LEASE: &str = "the lease";
+/// How long changes are gathered where this replica writes,
+const GATHERED: Duration = Duration::from_secs(2);
+/// and where it does not, and statuses are computed only to be counted.
+const GATHERED_FOR_COUNTS: Duration = Duration::from_secs(10);
+/// How much longer than computing the statuses the pause after it is, so that reviews have the processor to themselves.
+const REST: u32 = 10;
 
 /// Writes the statuses of all StorageNetworks, while it holds the lease.
 pub struct Writer {
@@ -31,10 +36,20 @@ pub struct Writer {
     standing: Arc<Standing>,
     /// Whether the lease was held at the last turn.
     held: bool,
-    /// What the ledger was made from, and when.
+    readiness: Arc<Readiness>,
+    /// The statuses that are being computed.
+    computing: Option<JoinHandle<Computed>>,
+    /// What they were last computed from, until when that is good enough, whatever changes.
     computed: Option<(Arc<Snapshot>, Instant)>,
-    /// What went wrong last, by what it is about, until it goes right again.
-    complaints: BTreeMap<String, String>,
+    /// What went wrong last, by the StorageNetwork that it is about, or the lease, until it goes right again.
+    complaints: BTreeMap<Option<ObjectName>, String>,
+}
+
+/// All statuses, as they should be.
+struct Computed {
+    snapshot: Arc<Snapshot>,
+    wanted: Vec<Wanted>,
+    took: Duration,
 }
 
 impl Writer {
@@ -48,6 +63,8 @@ impl Writer {
             ledger: Ledger::new(Instant::now()),
             standing: Arc::default(),
             held: false,
+            readiness: Arc::default(),
+            computing: None,
             computed: None,
             complaints: BTreeMap::new(),
         }
@@ -57,6 +74,12 @@ impl Writer {
     #[must_use]
     pub fn standing(&self) -> Arc<Standing> {
         Arc::clone(&self.standing)
+    }
+
+    /// What the statuses say.
+    #[must_use]
+    pub fn readiness(&self) -> Arc<Readiness> {
+        Arc::clone(&self.readiness)
     }
 
     /// Writes until `leave` says to stop, and then gives the lease back.
@@ -95,38 +118,58 @@ impl Writer {
                 Duration::ZERO
             }
             Step::Wait(until) => {
-                if self.held {
-                    self.compute(snapshot, now);
-                    if let Some((id, status)) = self.ledger.due(now) {
-                        let outcome = self.cluster.put_right(&id, status).await;
-                        self.settle(&id, outcome);
-                        return Duration::ZERO;
-                    }
+                // That took some of the time for which the lease is believed in.
+                if self.compute(snapshot, now).await {
+                    return Duration::ZERO;
+                }
+                if self.held
+                    && let Some((id, status)) = self.ledger.due(now)
+                {
+                    let outcome = self.cluster.put_right(&id, status).await;
+                    self.settle(&id, outcome);
+                    return Duration::ZERO;
                 }
                 until.saturating_duration_since(now).min(TURN)
             }
         }
     }
 
-    /// Brings the ledger up to date, where the world has changed.
-    fn compute(&mut self, snapshot: Arc<Snapshot>, now: Instant) {
-        let is_due = match &self.computed {
+    /// Computes the statuses anew where the world has changed, and waits for them, but no longer than a turn: the lease has to
+    /// be renewed meanwhile. Returns whether it waited.
+    async fn compute(&mut self, snapshot: Arc<Snapshot>, now: Instant) -> bool {
+        let is_due = || match &self.computed {
             None => true,
-            Some((before, at)) => !Arc::ptr_eq(before, &snapshot) && now.duration_since(*at) >= TURN,
+            Some((before, until)) => !Arc::ptr_eq(before, &snapshot) && now >= *until,
         };
-        if !is_due {
-            return;
+        let mut computing = match self.computing.take() {
+            Some(computing) => computing,
+            None if is_due() => {
+                self.computed = Some((Arc::clone(&snapshot), now + GATHERED));
+                // There may be thousands, and reviews must not wait for them.
+                tokio::task::spawn_blocking(|| Computed::from(snapshot))
+            }
+            None => return false,
+        };
+        match tokio::time::timeout(TURN, &mut computing).await {
+            Err(_) => self.computing = Some(computing),
+            Ok(Ok(computed)) => self.take_over(computed, Instant::now()),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the statuses of StorageNetworks could not be computed; this is a bug");
+            }
         }
-        let wanted = snapshot.storage_networks().map(|network| Wanted {
-            id: network.id.clone(),
-            created: network.created.clone(),
-            status: status_of(&snapshot, network),
-        });
-        self.ledger.want(wanted, now);
-        self.complaints.retain(|about, _| {
-            about == LEASE || snapshot.storage_networks().any(|network| *about == network.id.to_string())
-        });
-        self.computed = Some((snapshot, now));
+        true
+    }
+
+    /// Brings counts and ledger up to date.
+    fn take_over(&mut self, Computed { snapshot, wanted, took }: Computed, now: Instant) {
+        self.readiness.set(wanted.iter().map(|wanted| &wanted.status));
+        let gathered = if self.held { GATHERED } else { GATHERED_FOR_COUNTS };
+        self.computed = Some((snapshot, now + gathered.max(took * REST)));
+        if self.held {
+            self.ledger.want(wanted, now);
+            let ledger = &self.ledger;
+            self.complaints.retain(|about, _| about.as_ref().is_none_or(|id| ledger.knows(id)));
+        }
     }
 
     async fn claim(&mut self, claim: Claim) {
@@ -141,12 +184,12 @@ impl Writer {
     fn unless_failed<T>(&mut self, answer: Result<T, Fault>) -> Option<T> {
         let failure = match answer {
             Ok(answer) => {
-                self.complaints.remove(LEASE);
+                self.complaints.remove(&None);
                 return Some(answer);
             }
             Err(Fault::Conflict | Fault::Gone) => Failure::Conflict,
             Err(Fault::Failed(fault)) => {
-                self.complain(LEASE.to_owned(), fault);
+                self.complain(None, fault);
                 Failure::Unknown
             }
         };
@@ -157,11 +200,11 @@ impl Writer {
     fn settle(&mut self, id: &ObjectName, outcome: Result<Outcome, String>) {
         let outcome = match outcome {
             Ok(outcome) => {
-                self.complaints.remove(&id.to_string());
+                self.complaints.remove(&Some(id.clone()));
                 outcome
             }
             Err(fault) => {
-                self.complain(id.to_string(), fault);
+                self.complain(Some(id.clone()), fault);
                 Outcome::Failed
             }
         };
@@ -171,7 +214,7 @@ impl Writer {
     }
 
     /// What fails in the same way again is said once.
-    fn complain(&mut self, about: String, fault: String) {
+    fn complain(&mut self, about: Option<ObjectName>, fault: String) {
         if self.complaints.get(&about) != Some(&fault) {
             tracing::warn!(fault, "writing the statuses of StorageNetworks; trying again");
             self.complaints.insert(about, fault);
@@ -195,5 +238,18 @@ impl Writer {
         } else {
             tracing::info!(identity, "not writing the statuses of StorageNetworks any more");
         }
+    }
+}
+
+impl Computed {
+    fn from(snapshot: Arc<Snapshot>) -> Self {
+        let begun = Instant::now();
+        let wanted = statuses(&snapshot).into_iter().map(|(network, status)| Wanted {
+            id: network.id.clone(),
+            created: network.created.clone(),
+            status,
+        });
+        let wanted = wanted.collect();
+        Self { snapshot, wanted, took: begun.elapsed() }
     }
 }

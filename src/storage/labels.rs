@@ -11,6 +11,9 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::names::{NAME_LENGTH, check_label_key, is_label_value};
+use crate::api::LABEL_KEY;
+
 /// The labels of a pod or of another object, as a rule or a selector asks for them.
 pub trait Labels {
     /// The value of the label `key`, where the pod carries it.
@@ -19,7 +22,8 @@ pub trait Labels {
 
 /// Every label of a rule has to match.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(transparent)]
+#[serde(try_from = "BTreeMap<String, Pattern>")]
+#[schemars(with = "BTreeMap<String, Pattern>", extend("minProperties" = 1, "propertyNames" = { "pattern": LABEL_KEY }))]
 pub struct LabelRule(BTreeMap<String, Pattern>);
 
 /// That a rule matches, and the name of the cluster that it found in a label, where it looks for one.
@@ -41,6 +45,8 @@ enum Pattern {
 
 /// What stands for the name of a cluster in a pattern.
 const CLUSTER: &str = "{cluster}";
+/// The patterns that some value of a label can match, as a schema says it.
+const PATTERN: &str = r"^(([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?|\*([-A-Za-z0-9_.]{0,62}[A-Za-z0-9])?|([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?\{cluster\}([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$";
 
 /// Finds which of many rules match a pod, without trying them one after the other.
 #[derive(Debug, Default)]
@@ -124,6 +130,19 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether some value that a label can have matches: a slip of the pen would be a rule that never does.
+    fn can_match(&self) -> bool {
+        match self {
+            Self::Exactly(value) => is_label_value(value),
+            // What stands for the rest is a letter, so that the ends of the pattern have to be ends of a value.
+            Self::EndsWith(end) if end.len() == NAME_LENGTH => is_label_value(end),
+            Self::EndsWith(end) => is_label_value(&format!("x{end}")),
+            Self::AroundCluster(before, after) => is_label_value(&format!("{before}x{after}")),
+        }
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,6 +150,15 @@ impl fmt::Display for Pattern {
             Self::EndsWith(end) => write!(f, "*{end}"),
             Self::AroundCluster(before, after) => write!(f, "{before}{CLUSTER}{after}"),
         }
+    }
+}
+
+impl TryFrom<BTreeMap<String, Pattern>> for LabelRule {
+    type Error = String;
+
+    fn try_from(labels: BTreeMap<String, Pattern>) -> Result<Self, String> {
+        labels.keys().try_for_each(|key| check_label_key(key))?;
+        Ok(Self(labels))
     }
 }
 
@@ -150,6 +178,11 @@ impl TryFrom<String> for Pattern {
                 "the label pattern \"{text}\" is none; write the whole value, a * and the end of it, or {CLUSTER} once where the name of the cluster stands"
             ));
         }
+        if !pattern.can_match() {
+            return Err(format!(
+                "the label pattern \"{text}\" matches no value that a label can have; write at most {NAME_LENGTH} letters, digits, -, _ and ., with a letter or digit at both ends"
+            ));
+        }
         Ok(pattern)
     }
 }
@@ -166,6 +199,7 @@ impl JsonSchema for Pattern {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "pattern": PATTERN,
             "description": "The whole value of the label; or a * and the end of it (* alone: the label is there); or a value with {cluster} where the name of a cluster of the system in the pod's namespace stands.",
         })
     }

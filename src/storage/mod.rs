@@ -5,7 +5,9 @@
 //! system, a role or a label of one: a rule that needs code is a rule that the format lacks.
 
 mod catalogue;
+mod check;
 mod labels;
+mod names;
 mod resource;
 mod role;
 mod selector;

@@ -7,17 +7,24 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::names::{DOMAIN_LENGTH, NAME_LENGTH};
+use crate::api::{KIND_NAME, OBJECT_NAME, PLAIN_NAME};
+
 /// A kind of custom resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resource {
-    /// The API group; empty for the kinds of Kubernetes' core.
+    /// The API group. In the catalogue there is always one: it is empty for the kinds of Kubernetes' core alone.
+    #[schemars(regex(pattern = OBJECT_NAME), length(max = DOMAIN_LENGTH))]
     pub group: String,
     /// The versions that this project can read, the preferred one first.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
     pub versions: Vec<String>,
     /// The kind.
+    #[schemars(regex(pattern = KIND_NAME), length(max = NAME_LENGTH))]
     pub kind: String,
     /// The resource name, as in URLs and RBAC rules.
+    #[schemars(regex(pattern = PLAIN_NAME), length(max = NAME_LENGTH))]
     pub plural: String,
 }
 

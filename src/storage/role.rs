@@ -7,12 +7,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::labels::{LabelRule, Labels};
+use super::names::NAME_LENGTH;
 use super::resource::{FieldPath, Resource};
+use crate::api::{KIND_NAME, LABEL_KEY, PLAIN_NAME};
 use crate::network::{NetworkKey, shorten};
 
 /// The name of a role, such as `osd`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("pattern" = PLAIN_NAME, "maxLength" = NAME_LENGTH))]
 pub struct RoleName(Arc<str>);
 
 /// One role of a storage system.
@@ -101,7 +104,8 @@ pub enum Evidence {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ArgumentEvidence {
     /// What the argument begins with.
-    starts_with: String,
+    #[schemars(length(min = 1))]
+    pub(super) starts_with: String,
     /// What it contains besides.
     #[serde(default)]
     contains: String,
@@ -158,9 +162,11 @@ pub(super) struct RoleEntry {
     name: RoleName,
     /// How its pods are recognised: any one entry is enough, and of an entry every label must match.
     #[serde(rename = "match")]
+    #[schemars(length(min = 1))]
     rules: Vec<LabelRule>,
     /// The kinds, such as StatefulSet, of which the pod's own owner must be one. Left out: it may be anything, or nothing.
     #[serde(default)]
+    #[schemars(extend("items" = { "type": "string", "pattern": KIND_NAME, "maxLength": NAME_LENGTH }))]
     owner_kinds: Vec<String>,
     /// Whether the owners of these pods need not lead to the cluster: people make them, or other resources do. Only in systems
     /// with owners.
@@ -228,6 +234,7 @@ struct HostOverrideEntry {
     /// The kind of custom resource that has the field. Left out: the cluster's own.
     resource: Option<Resource>,
     /// The pod's label that names the resource; goes with resource.
+    #[schemars(extend("pattern" = LABEL_KEY))]
     name_from_label: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::labels::Labels;
+use super::names::{check_label_key, check_label_value};
 use crate::network::shorten;
 
 /// Which objects are meant, by their labels.
@@ -52,11 +53,6 @@ enum Condition {
     DoesNotExist,
 }
 
-/// The most characters of the name in a key, and of a value (`k8s.io/apimachinery/pkg/util/validation`),
-const NAME_LENGTH: usize = 63;
-/// and of the domain before the name.
-const DOMAIN_LENGTH: usize = 253;
-
 impl Selector {
     /// A selector from its `matchLabels` and `matchExpressions`.
     ///
@@ -69,14 +65,14 @@ impl Selector {
     ) -> Result<Self, String> {
         let mut requirements = Vec::new();
         for (key, value) in match_labels {
-            check_key(&key)?;
-            check_value(&key, &value)?;
+            check_label_key(&key)?;
+            check_label_value(&key, &value)?;
             requirements.push((key, Condition::Is(value)));
         }
         for Requirement { key, operator, values } in expressions {
-            check_key(&key)?;
+            check_label_key(&key)?;
             for value in &values {
-                check_value(&key, value)?;
+                check_label_value(&key, value)?;
             }
             let condition = Condition::new(operator, values)
                 .ok_or_else(|| format!("{} of \"{key}\" {}", operator.name(), operator.demand()))?;
@@ -179,48 +175,6 @@ fn joined(values: &BTreeSet<String>) -> String {
     values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
-/// A name, or a domain and a name with a slash between them (`IsQualifiedName`).
-fn check_key(key: &str) -> Result<(), String> {
-    if key.is_empty() {
-        return Err("a key is empty".to_owned());
-    }
-    let (domain, name) = key.split_once('/').map_or((None, key), |(domain, name)| (Some(domain), name));
-    if !name.is_empty() && is_name(name) && domain.is_none_or(is_domain) {
-        Ok(())
-    } else {
-        Err(format!("\"{}\" is no key of a label", shorten(key)))
-    }
-}
-
-fn check_value(key: &str, value: &str) -> Result<(), String> {
-    if value.is_empty() || is_name(value) {
-        Ok(())
-    } else {
-        Err(format!("\"{}\" is no value that the label {key} can have", shorten(value)))
-    }
-}
-
-/// Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends.
-fn is_name(text: &str) -> bool {
-    text.len() <= NAME_LENGTH
-        && has_ends(text, |byte| byte.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-}
-
-/// A lower-case DNS name (`IsDNS1123Subdomain`).
-fn is_domain(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    text.len() <= DOMAIN_LENGTH
-        && text
-            .split('.')
-            .all(|part| has_ends(part, is_plain) && part.bytes().all(|byte| is_plain(byte) || byte == b'-'))
-}
-
-fn has_ends(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
-    let ends = [text.bytes().next(), text.bytes().next_back()];
-    ends.into_iter().all(|end| end.is_some_and(&allowed))
-}
-
 /// The labels of anything, as a map.
 impl Labels for BTreeMap<String, String> {
     fn label(&self, key: &str) -> Option<&str> {
@@ -230,6 +184,7 @@ impl Labels for BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::{DOMAIN_LENGTH, NAME_LENGTH};
     use super::*;
 
     fn pairs(labels: &[(&str, &str)]) -> BTreeMap<String, String> {

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::check::check;
 use super::labels::{LabelRule, Labels, Matched, RuleIndex};
+use super::names::NAME_LENGTH;
 use super::resource::{FieldPath, Resource};
-use super::role::{Role, RoleEntry, Treatment};
+use super::role::{Role, RoleEntry};
 use super::workload::WorkloadKind;
+use crate::api::{LABEL_KEY, PLAIN_NAME};
 use crate::network::NetworkKey;
 
 /// The name of a storage system, such as `ceph`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(extend("pattern" = PLAIN_NAME, "maxLength" = NAME_LENGTH))]
 pub struct SystemName(Arc<str>);
 
 /// One storage system, read and found consistent.
@@ -51,6 +55,7 @@ pub struct ClusterKind {
     #[serde(default)]
     pub host_fields: Vec<String>,
     /// The pod's label whose value is the name of the cluster.
+    #[schemars(extend("pattern" = LABEL_KEY))]
     pub named_by: Option<String>,
 }
 
@@ -129,39 +134,6 @@ impl System {
     fn description(&self, key: &NetworkKey) -> Option<&KeyDescription> {
         self.keys.iter().find(|known| known.name == *key)
     }
-
-    fn check(&self) -> Result<(), String> {
-        if self.clusters.is_empty() {
-            return Err("clusters: name at least one custom resource that stands for a cluster".to_owned());
-        }
-        let is_unknown = |key: &&NetworkKey| self.description(key).is_none();
-        for (position, key) in self.keys.iter().enumerate() {
-            if self.keys[..position].iter().any(|other| other.name == key.name) {
-                return Err(format!("key {}: the name is given twice", key.name));
-            }
-            if let Some(fallback) = key.fallback.as_ref().filter(is_unknown) {
-                return Err(format!("key {}: its fallback {fallback} is not among the keys", key.name));
-            }
-        }
-        if let Some(client) = self.client.as_ref().filter(is_unknown) {
-            return Err(format!("client: {client} is not among the keys"));
-        }
-        if self.marks.iter().any(|mark| mark.is_empty() || mark.names_cluster()) {
-            return Err("marks: every entry needs a label, and none may ask for {cluster}".to_owned());
-        }
-        for (position, role) in self.roles.iter().enumerate() {
-            if self.roles[..position].iter().any(|other| other.name == role.name) {
-                return Err(format!("role {}: the name is given twice", role.name));
-            }
-            let (Treatment::Networks(keys) | Treatment::NeverTouch { at_risk: keys, .. }) = &role.treatment else {
-                continue;
-            };
-            if let Some(unknown) = keys.iter().find(is_unknown) {
-                return Err(format!("role {}: its network {unknown} is not among the keys", role.name));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A storage system: what its clusters are called, which roles its pods have, and which networks a role needs.
@@ -172,6 +144,7 @@ pub(super) struct SystemEntry {
     /// The name of the system, in metrics and explanations.
     system: SystemName,
     /// The kinds of custom resources that stand for one cluster.
+    #[schemars(length(min = 1))]
     clusters: Vec<ClusterKind>,
     /// The kinds of workloads that lead from a pod to its cluster's resource by owner references. They are watched, metadata only,
     /// in namespaces that have a cluster, to tell clusters apart and to check what pods claim. Left out: owners say nothing.
@@ -198,7 +171,7 @@ impl TryFrom<SystemEntry> for System {
             roles.iter().enumerate().flat_map(|(number, role)| role.rules.iter().map(move |rule| (rule, number)));
         let index = RuleIndex::new(rules);
         let system = Self { name: system, clusters, owners, client, keys, marks, roles, index };
-        system.check()?;
+        check(&system)?;
         Ok(system)
     }
 }

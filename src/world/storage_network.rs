@@ -31,6 +31,9 @@ pub struct StorageNetwork {
     pub target: Option<Target>,
     /// The mode that it chooses.
     pub mode: Option<Mode>,
+    /// Whose pods may ask for the network of the cluster's clients. It is read also where something else is wrong: a slip there
+    /// must not tell those who are allowed that they are not.
+    pub allowed: AllowedNamespaces,
     /// What it declares, or everything that is wrong with it.
     pub declared: Result<Declared, Vec<SpecProblem>>,
 }
@@ -66,8 +69,6 @@ pub struct Declared {
     pub node_interfaces: Vec<NodeInterfaces>,
     /// What replaces the pod's default network.
     pub default_network: Option<NetworkSelection>,
-    /// Whose pods may ask for the network of the cluster's clients.
-    pub allowed: AllowedNamespaces,
 }
 
 /// What a StorageNetwork says about one role.
@@ -120,28 +121,63 @@ impl StorageNetwork {
         let created = text("/metadata/creationTimestamp").into();
         let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
         let id = id.clone();
+        let allowed = allowed(object);
         match api::StorageNetwork::read(object) {
             Ok(written) => {
                 let mut reader = Reader { namespace: &id.namespace, catalogue, problems: Vec::new() };
                 let (target, declared) = reader.spec(&written.spec);
                 let declared = if reader.problems.is_empty() { Ok(declared) } else { Err(reader.problems) };
-                Self { created, generation, target, mode: written.spec.mode.map(mode), declared, id }
+                Self { created, generation, target, mode: written.spec.mode.map(mode), allowed, declared, id }
             }
             Err(error) => {
                 let problem = SpecProblem::new(&error.field, error.fault, api::READ_MEND);
                 let target = target_at_least(object);
-                Self { created, generation, target, mode: None, declared: Err(vec![problem]), id }
+                Self { created, generation, target, mode: None, allowed, declared: Err(vec![problem]), id }
             }
         }
     }
 }
 
-/// What a spec that cannot be read is about: the pods of a cluster with a broken StorageNetwork are left alone, and not
-/// attached to what the cluster itself declares.
+/// The namespaces that are allowed, whatever else is written. What is no name there allows none.
+fn allowed(object: &Value) -> AllowedNamespaces {
+    let written = object.pointer("/spec/allowedNamespaces").and_then(Value::as_array);
+    AllowedNamespaces::of(written.into_iter().flatten().filter_map(Value::as_str))
+}
+
+/// What a spec that cannot be read is about: the pods that are meant are left alone, and neither attached to what their cluster
+/// declares itself nor passed over.
 fn target_at_least(object: &Value) -> Option<Target> {
+    cluster_at_least(object).map(Target::Cluster).or_else(|| {
+        let written = object.pointer("/spec/podSelector").filter(|selector| !selector.is_null())?;
+        let selector = api::LabelSelector::read(written).ok().and_then(|selector| read_selector(&selector).ok());
+        Some(pods_of(selector))
+    })
+}
+
+fn cluster_at_least(object: &Value) -> Option<ClusterRef> {
     let cluster = object.pointer("/spec/clusterRef")?;
     let text = |field| cluster.get(field).and_then(Value::as_str).map(str::to_owned);
-    Some(Target::Cluster(ClusterRef { group: text("group")?, kind: text("kind")?, name: text("name")? }))
+    Some(ClusterRef { group: text("group")?, kind: text("kind")?, name: text("name")? })
+}
+
+/// The pods of a selector. One that cannot be read means every pod of the namespace: those that it was to select are among them,
+/// and must not run without their network unnoticed. None of them gets anything, as the StorageNetwork is invalid.
+fn pods_of(selector: Option<Selector>) -> Target {
+    Target::Pods(selector.unwrap_or_default())
+}
+
+fn read_selector(written: &api::LabelSelector) -> Result<Selector, String> {
+    let expressions = written.match_expressions.iter().map(|expression| Requirement {
+        key: expression.key.clone(),
+        operator: match expression.operator {
+            api::LabelOperator::In => Operator::In,
+            api::LabelOperator::NotIn => Operator::NotIn,
+            api::LabelOperator::Exists => Operator::Exists,
+            api::LabelOperator::DoesNotExist => Operator::DoesNotExist,
+        },
+        values: expression.values.clone(),
+    });
+    Selector::new(written.match_labels.clone(), expressions)
 }
 
 /// Reads one spec, and collects what is wrong with it.
@@ -176,16 +212,19 @@ impl<'r> Reader<'r> {
             let fault = format!("provider {} needs a network to attach", provider.name());
             self.problem("spec.interfaces", fault, "name an attachment definition for a key, or set provider to none");
         }
-        let allowed = AllowedNamespaces::of(spec.allowed_namespaces.iter().map(String::as_str));
         let spec = NetworkSpec { provider, selections };
-        (target, Declared { spec, roles, node_interfaces, default_network, allowed })
+        (target, Declared { spec, roles, node_interfaces, default_network })
     }
 
     /// Which pods are meant, and by which system's rules, where it is a cluster of one.
     fn target(&mut self, spec: &api::StorageNetworkSpec) -> (Option<Target>, Option<&'r System>) {
         match (&spec.cluster_ref, &spec.pod_selector) {
-            (Some(cluster), None) => {
-                if spec.system.is_some() {
+            (Some(cluster), selector) => {
+                if selector.is_some() {
+                    let fault =
+                        "clusterRef and podSelector are both there, and each says which pods are meant".to_owned();
+                    self.problem("spec", fault, "keep one of the two");
+                } else if spec.system.is_some() {
                     let fault = "it goes with podSelector; the kind of the cluster says which system it is".to_owned();
                     self.problem("spec.system", fault, "remove it");
                 }
@@ -196,14 +235,15 @@ impl<'r> Reader<'r> {
                     let mend = "mend group and kind, describe the system in a file for --catalogue, or select the pods by podSelector instead";
                     self.problem("spec.clusterRef", fault, mend);
                 }
+                // Also where pods are selected besides: those of the cluster must not get what the cluster declares itself.
                 (Some(Target::Cluster(ClusterRef { group, kind, name })), system)
             }
-            // A selector that cannot be read must not be taken for one that selects everything.
-            (None, Some(selector)) => (self.selector("spec.podSelector", selector).map(Target::Pods), None),
-            (Some(_), Some(_)) => {
-                let fault = "clusterRef and podSelector are both there, and each says which pods are meant".to_owned();
-                self.problem("spec", fault, "keep one of the two");
-                (None, None)
+            (None, Some(selector)) => {
+                if !spec.allowed_namespaces.is_empty() {
+                    let fault = "it goes with clusterRef; only clusters have clients in other namespaces".to_owned();
+                    self.problem("spec.allowedNamespaces", fault, "remove it");
+                }
+                (Some(pods_of(self.selector("spec.podSelector", selector))), None)
             }
             (None, None) => {
                 let fault = "nothing says which pods are meant".to_owned();
@@ -327,18 +367,7 @@ impl<'r> Reader<'r> {
     }
 
     fn selector(&mut self, field: &str, written: &api::LabelSelector) -> Option<Selector> {
-        let expressions = written.match_expressions.iter().map(|expression| Requirement {
-            key: expression.key.clone(),
-            operator: match expression.operator {
-                api::LabelOperator::In => Operator::In,
-                api::LabelOperator::NotIn => Operator::NotIn,
-                api::LabelOperator::Exists => Operator::Exists,
-                api::LabelOperator::DoesNotExist => Operator::DoesNotExist,
-            },
-            values: expression.values.clone(),
-        });
-        let selector = Selector::new(written.match_labels.clone(), expressions);
-        selector.map_err(|fault| self.problem(field, fault, "mend the selector")).ok()
+        read_selector(written).map_err(|fault| self.problem(field, fault, "mend the selector")).ok()
     }
 
     fn problem(&mut self, field: &str, fault: String, mend: &str) {

@@ -46,6 +46,8 @@ fn what_is_wrong_is_said() {
         ),
         // As --reuse-values leaves them.
         (&["namespaces={a}", "builtInSystems=null"], "upgrade with --reset-then-reuse-values"),
+        (&["namespaces={a}", "systems=null"], "systems has no value: leave it out for its default"),
+        (&["namespaces={a}", "clients=null"], "clients has no value: leave it out for its default"),
         // As 0.1.0 had them.
         (
             &["namespaces={a}", "tls.ca=c", "tls.key=k"],
@@ -72,8 +74,24 @@ fn systems_that_contradict_each_other_are_told_apart() {
                 "systems[0].clusters[0].resource.plural=cephclusters",
                 "systems[0].clusters[0].resource.group=ceph.rook.io",
             ],
-            "cephclusters.ceph.rook.io are clusters of ceph and of garage",
+            "cephclusters.ceph.rook.io: clusters of ceph and of garage: leave one of the two systems out",
         ),
+        (
+            &["systems[0].clusters[0].resource.kind=CephCluster", "systems[0].clusters[0].resource.group=ceph.rook.io"],
+            "the kind CephCluster of ceph.rook.io: clusters of ceph and of garage",
+        ),
+        (&["systems[0].system=custom"], "give the system another name"),
+        (&["systems[0].roles[0].name=client"], "garage has a role client"),
+        (
+            &["systems[0].roles[0].networks[1]=back"],
+            "garage names the network back for its role node, and has no such key",
+        ),
+        (&["systems[0].client=front"], "garage names the network front for client"),
+        (&["systems[0].keys[1].fallback=front"], "garage names the network front for a fallback"),
+        (&["systems[0].roles[0].match[0].app=not a label!"], "systems/0/roles/0/match/0/app"),
+        (&["systems[0].roles[0].match[0].not\\ a\\ key=x"], "not a key"),
+        (&["systems[0].system=My_System"], "systems/0/system"),
+        (&["systems[0].roles[0].ownerKinds={statefulset}"], "ownerKinds"),
     ] {
         let arguments: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
         let error = try_render(&[&["--values", &own.path], &arguments[..]].concat()).expect_err(said);

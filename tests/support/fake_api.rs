@@ -228,7 +228,8 @@ impl State {
     }
 
     fn tell(&mut self, path: &str, what: &str, object: &Value) {
-        let event = json!({"type": what, "object": object});
+        // In the order of the API server, whose events are parsed as they come.
+        let event = format!(r#"{{"type":"{what}","object":{object}}}"#);
         for (_, watch) in self.watches.iter_mut().filter(|(watched, _)| watched == path) {
             // Who does not watch any more has missed nothing.
             _ = watch.write_all(format!("{event}\n").as_bytes());

@@ -17,8 +17,10 @@ there is one place for each sentence.
 {{- if hasKey .Values.webhook "failurePolicy" -}}
 {{- fail "webhook.failurePolicy is now webhook.daemons.failurePolicy; pods of other kinds are always admitted" -}}
 {{- end -}}
-{{- if not (hasKey .Values "builtInSystems") -}}
-{{- fail "builtInSystems has no value, as where the values of an older release are reused without the new defaults: upgrade with --reset-then-reuse-values instead of --reuse-values" -}}
+{{- range $value := list "builtInSystems" "systems" "clients" -}}
+{{- if kindIs "invalid" (index $.Values $value) -}}
+{{- fail (printf "%s has no value: leave it out for its default; where the values of an older release are reused without the new defaults, upgrade with --reset-then-reuse-values instead of --reuse-values" $value) -}}
+{{- end -}}
 {{- end -}}
 
 {{- if not .Values.namespaces -}}
@@ -40,16 +42,51 @@ there is one place for each sentence.
 {{- fail (printf "systems describes %s twice: give one of the two another name, or remove it" .system) -}}
 {{- end -}}
 {{- $names = append $names .system -}}
+{{- if eq .system "custom" -}}
+{{- fail "systems describes custom, which is what pods that a StorageNetwork selects belong to: give the system another name" -}}
+{{- end -}}
+{{- $system := .system -}}
+{{- $keys := list -}}
+{{- range .keys -}}
+{{- $keys = append $keys .name -}}
+{{- end -}}
+{{- $asked := list -}}
+{{- with .client -}}
+{{- $asked = append $asked (list "client" .) -}}
+{{- end -}}
+{{- range .keys -}}
+{{- with .fallback -}}
+{{- $asked = append $asked (list "a fallback" .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $role := .roles -}}
+{{- if eq .name "client" -}}
+{{- fail (printf "systems: %s has a role client, which is that of pods that ask for the network of a cluster's clients: give the role another name" $system) -}}
+{{- end -}}
+{{- range concat (.networks | default list) (.networksAtRisk | default list) -}}
+{{- $asked = append $asked (list (printf "its role %s" $role.name) .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $asked -}}
+{{- if not (has (last .) $keys) -}}
+{{- fail (printf "systems: %s names the network %s for %s, and has no such key: add it to keys, or mend the name" $system (last .) (first .)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $owners := dict -}}
 {{- $atRisk := false -}}
 {{- range $system := include "rook-multihome.systems" . | fromYamlArray -}}
 {{- range .clusters -}}
-{{- $resource := printf "%s.%s" .resource.plural .resource.group -}}
+{{- /* The program tells clusters by their kind; the API server knows them by the plural. Neither may mean two things. */ -}}
+{{- range $resource := list (printf "%s.%s" .resource.plural .resource.group) (printf "the kind %s of %s" .resource.kind .resource.group) -}}
 {{- with get $owners $resource -}}
-{{- fail (printf "%s are clusters of %s and of %s: leave one of the two systems out" $resource . $system.system) -}}
+{{- if eq . $system.system -}}
+{{- fail (printf "systems: %s has two clusters of %s: remove one of them" . $resource) -}}
+{{- end -}}
+{{- fail (printf "%s: clusters of %s and of %s: leave one of the two systems out" $resource . $system.system) -}}
 {{- end -}}
 {{- $_ := set $owners $resource $system.system -}}
+{{- end -}}
 {{- end -}}
 {{- range .roles -}}
 {{- $atRisk = or $atRisk (not (empty .networksAtRisk)) -}}

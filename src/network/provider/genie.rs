@@ -9,11 +9,13 @@
 //! Genie reads attachment definitions too, from the annotation that Multus reads and in the same form, and then does not look
 //! at `cni`. Who wants that names the provider Multus; the two must never be mixed on one pod, hence [`MetaPlugin::rivals`].
 
+use std::collections::HashSet;
+
 use super::{MetaPlugin, Names, PodNetwork, further_fields, other_namespace};
 use crate::network::NETWORKS_ANNOTATION;
 use crate::network::foreign::shorten;
 use crate::network::name::AttachmentRef;
-use crate::network::selection::{AnnotationError, NetworkSelection};
+use crate::network::selection::{AnnotationError, NetworkSelection, short_items};
 
 /// What Genie numbers interfaces with, from 0.
 const INTERFACE_PREFIX: &str = "eth";
@@ -49,11 +51,11 @@ impl MetaPlugin for Genie {
         &[NETWORKS_ANNOTATION, "networks"]
     }
 
-    fn read(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
+    fn parse(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
         if value.trim().is_empty() {
             return Ok(Vec::new());
         }
-        let items = value.split(',').map(|item| selection(item, namespace)).enumerate();
+        let items = short_items(value)?.map(|item| selection(item, namespace)).enumerate();
         items.map(|(index, item)| item.map_err(|fault| AnnotationError::Item { position: index + 1, fault })).collect()
     }
 
@@ -78,7 +80,9 @@ impl MetaPlugin for Genie {
     /// What is asked for, else `eth` and the next number that nobody asks for.
     fn interface_names(&self, selections: &[&NetworkSelection]) -> Vec<String> {
         let asked_for = selections.iter().filter_map(|selection| selection.interface.as_deref());
-        let taken: Vec<u64> = asked_for.filter_map(|name| name.strip_prefix(INTERFACE_PREFIX)?.parse().ok()).collect();
+        // A set, because whoever makes a pod chooses how long the list is.
+        let taken: HashSet<u64> =
+            asked_for.filter_map(|name| name.strip_prefix(INTERFACE_PREFIX)?.parse().ok()).collect();
         let mut free = (0..).filter(|number| !taken.contains(number));
         let name = |selection: &&NetworkSelection| match &selection.interface {
             Some(interface) => interface.clone(),
@@ -125,6 +129,19 @@ mod tests {
         ] {
             assert_eq!(read(value).unwrap(), expected, "{value}");
         }
+    }
+
+    /// Not timed, but with a search through all names for each name this would take more than a minute.
+    #[test]
+    fn a_long_list_is_named_as_a_short_one() {
+        let count = 200_000;
+        let asked_for = |number: usize| number.is_multiple_of(2).then(|| format!("eth{}", number / 2));
+        let attachment = AttachmentRef::new("ns", "a");
+        let selections: Vec<_> =
+            (0..count).map(|number| NetworkSelection::plain(attachment.clone(), asked_for(number))).collect();
+        let names = Genie.interface_names(&selections.iter().collect::<Vec<_>>());
+        assert_eq!(names[..4], ["eth0", "eth100000", "eth1", "eth100001"]);
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), count);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 use std::net::Ipv4Addr;
 
 use super::{MetaPlugin, Names, PodNetwork, further_fields, other_namespace};
-use crate::network::element::{Element, json_text};
+use crate::network::element::{Element, Elements, json_text};
 use crate::network::foreign::shorten;
 use crate::network::name::AttachmentRef;
 use crate::network::selection::{AnnotationError, NetworkSelection};
@@ -45,7 +45,7 @@ impl MetaPlugin for Knitter {
         PodNetwork::Listed
     }
 
-    fn read(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
+    fn parse(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
         let Some(list) = PortList::read(value)? else { return Ok(Vec::new()) };
         let ports = list.ports.iter().map(|port| selection(port, namespace)).enumerate();
         ports.map(|(index, port)| port.map_err(|fault| AnnotationError::Item { position: index + 1, fault })).collect()
@@ -89,7 +89,7 @@ impl PortList {
         let unreadable = |error: &str| AnnotationError::NoPorts(shorten(error).into_owned());
         let object: Element = serde_json::from_str(value).map_err(|error| unreadable(&error.to_string()))?;
         let ports = object.exact("ports").ok_or_else(|| unreadable("\"ports\" is missing"))?;
-        let ports: Vec<Element> = serde_json::from_str(ports).map_err(|error| unreadable(&error.to_string()))?;
+        let Elements(ports) = serde_json::from_str(ports).map_err(|error| unreadable(&error.to_string()))?;
         if ports.is_empty() {
             return Err(unreadable("\"ports\" is empty, which Knitter refuses"));
         }
@@ -117,7 +117,9 @@ fn selection(port: &Element, namespace: &str) -> Result<NetworkSelection, String
     let network = port.exact("attach_to_network").and_then(text);
     let network = network.ok_or("names no network in \"attach_to_network\"")?;
     // What has another type than Knitter expects is filled in there as if it were absent.
-    let attributes = port.exact("attributes").and_then(|json| serde_json::from_str::<Element>(json).ok());
+    let attributes = port.exact("attributes").filter(|json| json.starts_with('{'));
+    let attributes = attributes.map(serde_json::from_str::<Element>).transpose();
+    let attributes = attributes.map_err(|error| format!("has \"attributes\" that cannot be read: {error}"))?;
     let attribute = |key| attributes.as_ref().and_then(|attributes| attributes.exact(key)).and_then(text);
     let interface = attribute("nic_name");
     if let Some(long) = interface.as_deref().filter(|name| name.len() > INTERFACE_NAME_MAX) {

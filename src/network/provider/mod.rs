@@ -15,12 +15,14 @@ pub use genie::Genie;
 pub use knitter::Knitter;
 pub use multus::Multus;
 
-use super::selection::{AnnotationError, NetworkSelection};
+use super::element::LIST_LENGTH;
+use super::selection::{AnnotationError, NetworkSelection, check_length};
 
 /// Every meta-plugin there is, in the order in which people are told of them.
 pub const ALL: [&dyn MetaPlugin; 3] = [&Multus, &Knitter, &Genie];
 
-/// The interface of a pod's network, as the kubelet and these plugins name it.
+/// The interface of a pod's network, as those name it who call the plugins: the kubelet (`DefaultInterfaceName`, while it did so
+/// itself), containerd (`defaultIfName`) and CRI-O (ocicni's `DefaultInterfaceName`).
 const POD_INTERFACE: &str = "eth0";
 
 /// How a cluster's networks are attached.
@@ -79,11 +81,22 @@ pub trait MetaPlugin: fmt::Debug + Sync {
         &[]
     }
 
-    /// Reads the list as it stands on a pod in `namespace`. An empty value is no network.
+    /// Reads the list as it stands on a pod in `namespace`. An empty value is no network. Not for a meta-plugin to replace:
+    /// here, and only here, is looked at how long the list is.
     ///
     /// # Errors
-    /// Where the plugin would refuse the list, or fail to attach an item because it names nothing.
-    fn read(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError>;
+    /// Where the plugin would refuse the list, or fail to attach an item because it names nothing; or where Kubernetes would
+    /// refuse it for its length.
+    fn read(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
+        check_length(value)?;
+        self.parse(value, namespace)
+    }
+
+    /// What [`read`](Self::read) does with a list of acceptable length: for nobody else to call.
+    ///
+    /// # Errors
+    /// As with [`read`](Self::read).
+    fn parse(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError>;
 
     /// Why `selection` cannot be expressed for a pod in `namespace`, as the rest of a sentence about it; nothing where it can.
     fn unsupported(&self, selection: &NetworkSelection, namespace: &str) -> Option<String>;
@@ -109,10 +122,23 @@ impl dyn MetaPlugin {
         }
     }
 
+    /// The interface that a pod has beside those of the list, so that no network of the list can have it; nothing where the
+    /// list is all there is. With Multus the runtime's name for the pod's network counts, unless the default network that is
+    /// chosen for the pod asks for another interface: then it is that one (multus-cni `getIfname`: what is asked for comes first,
+    /// else the default network gets the name that the runtime gave).
+    #[must_use]
+    pub fn own_interface(&self) -> Option<&'static str> {
+        match self.pod_network() {
+            PodNetwork::Beside { .. } => Some(POD_INTERFACE),
+            PodNetwork::Listed => None,
+        }
+    }
+
     /// Why `added` cannot be put on a pod in `namespace` whose list is `existing`, as a sentence; nothing where it can. The
     /// rules are the same for every meta-plugin:
     ///
     /// - each addition can be expressed;
+    /// - the list can be read again with them;
     /// - no interface that stands on the pod gets another name by it (Genie counts anew around a name that is asked for);
     /// - the pod does not lose the cluster's network: where the list is all that it gets, the first to write a list must
     ///   name one network for `eth0`.
@@ -133,6 +159,13 @@ impl dyn MetaPlugin {
         }
         let standing: Vec<&NetworkSelection> = existing.iter().collect();
         let all: Vec<&NetworkSelection> = standing.iter().chain(added).copied().collect();
+        if all.len() > LIST_LENGTH {
+            return Some(format!(
+                "its annotation {} would list {} networks with those that are to be added, which is more than {LIST_LENGTH}",
+                self.annotation(),
+                all.len()
+            ));
+        }
         let (before, after) = (self.interface_names(&standing), self.interface_names(&all));
         if let Some((old, new)) = before.iter().zip(&after).find(|(old, new)| old != new) {
             return Some(format!(

@@ -63,7 +63,7 @@ impl MetaPlugin for Multus {
         PodNetwork::Beside { chosen_by: Some(DEFAULT_NETWORK_ANNOTATION) }
     }
 
-    fn read(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
+    fn parse(&self, value: &str, namespace: &str) -> Result<Vec<NetworkSelection>, AnnotationError> {
         read_annotation(value, namespace)
     }
 
@@ -72,7 +72,7 @@ impl MetaPlugin for Multus {
     }
 
     fn write(&self, existing: &str, namespace: &str, added: &[&NetworkSelection]) -> Result<String, AnnotationError> {
-        let existing = read_annotation(existing, namespace)?;
+        let existing = self.read(existing, namespace)?;
         Ok(write_annotation(existing.iter().chain(added.iter().copied())))
     }
 
@@ -90,7 +90,7 @@ pub fn read_default_network(value: &str, multus_namespace: &str) -> Result<Netwo
     if value.is_empty() {
         return Err(DefaultNetworkError::Empty);
     }
-    let mut networks = read_annotation(value, multus_namespace)?;
+    let mut networks = Multus.read(value, multus_namespace)?;
     match (networks.len(), networks.pop()) {
         (1, Some(network)) => Ok(network),
         (count, _) => Err(DefaultNetworkError::NotOne(count)),

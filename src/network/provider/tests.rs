@@ -97,8 +97,78 @@ fn obstacles() {
     }
 }
 
+/// A list of `count` networks, as each meta-plugin reads it.
+fn lists(count: usize) -> [String; 3] {
+    [
+        format!("[{}]", vec![r#"{"name":"a"}"#; count].join(",")),
+        format!(r#"{{"ports":[{}]}}"#, vec![r#"{"attach_to_network":"a"}"#; count].join(",")),
+        vec!["a"; count].join(","),
+    ]
+}
+
+#[test]
+fn what_kubernetes_would_not_store_is_not_looked_into() {
+    let stored = 256 * 1024;
+    for plugin in ALL {
+        // Blank, which some refuse, but for another reason.
+        let longest = " ".repeat(stored);
+        assert!(!matches!(plugin.read(&longest, "ns"), Err(AnnotationError::TooLong { .. })), "{}", plugin.name());
+        let too_long = longest + " ";
+        let expected = AnnotationError::TooLong { bytes: stored + 1 };
+        assert_eq!(plugin.read(&too_long, "ns"), Err(expected.clone()), "{}", plugin.name());
+        assert_eq!(plugin.write(&too_long, "ns", &[&selection("b")]), Err(expected.clone()), "{}", plugin.name());
+        assert_eq!(
+            expected.to_string(),
+            "it is 262145 bytes long, and Kubernetes refuses a pod with more than 262144 bytes of annotations"
+        );
+    }
+    let default = multus::read_default_network(&"a".repeat(stored + 1), "ns");
+    let expected = AnnotationError::TooLong { bytes: stored + 1 };
+    assert_eq!(default, Err(multus::DefaultNetworkError::Unreadable(expected)));
+}
+
+#[test]
+fn a_list_has_a_bounded_number_of_networks() {
+    for (plugin, list) in ALL.into_iter().zip(lists(1_000)) {
+        let standing = plugin.read(&list, "ns").unwrap();
+        assert_eq!(standing.len(), 1_000, "{}", plugin.name());
+        // One more could not be read again.
+        assert_eq!(plugin.obstacle(&standing, &[], "ns"), None, "{}", plugin.name());
+        let obstacle = plugin.obstacle(&standing, &[&selection("b@b")], "ns").unwrap();
+        assert!(obstacle.contains("would list 1001 networks"), "{obstacle}");
+    }
+    let short = ALL[0].read(&vec!["a"; 1_001].join(","), "ns").unwrap_err();
+    assert_eq!(short.to_string(), "it lists more than 1000 networks");
+    for (plugin, list) in ALL.into_iter().zip(lists(1_001)) {
+        let error = plugin.read(&list, "ns").unwrap_err().to_string();
+        assert!(error.contains("more than 1000"), "{}: {error}", plugin.name());
+    }
+}
+
+#[test]
+fn the_fields_of_one_network_are_bounded() {
+    let fields = r#","x":0"#.repeat(100);
+    for (plugin, list) in [
+        (ALL[0], format!(r#"[{{"name":"a"{fields}}}]"#)),
+        (ALL[1], format!(r#"{{"ports":[{{"attach_to_network":"a"{fields}}}]}}"#)),
+        (ALL[1], format!(r#"{{"ports":[{{"attach_to_network":"a"}}]{fields}}}"#)),
+        (ALL[1], format!(r#"{{"ports":[{{"attach_to_network":"a","attributes":{{"nic_name":"b"{fields}}}}}]}}"#)),
+    ] {
+        let error = plugin.read(&list, "ns").unwrap_err().to_string();
+        assert!(error.contains("more than 100 fields"), "{}: {error}", plugin.name());
+    }
+}
+
+#[test]
+fn only_beside_the_pod_network_is_its_interface_taken() {
+    for (plugin, interface) in ALL.into_iter().zip([Some("eth0"), None, None]) {
+        assert_eq!(plugin.own_interface(), interface, "{}", plugin.name());
+    }
+}
+
 fn selections() -> impl Strategy<Value = Vec<NetworkSelection>> {
-    let item = ("[a-z][a-z0-9-]{0,14}[a-z0-9]", proptest::option::of("[a-z][a-z0-9]{0,11}"));
+    let interface = "[a-z][a-z0-9]{0,11}".prop_filter("every pod has it", |name| name != "lo");
+    let item = ("[a-z][a-z0-9-]{0,14}[a-z0-9]", proptest::option::of(interface));
     let one = item.prop_map(|(name, interface)| {
         selection(&interface.map_or(name.clone(), |interface| format!("{name}@{interface}")))
     });

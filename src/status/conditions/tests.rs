@@ -1,6 +1,9 @@
 //! Statuses of small worlds.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+mod bounds;
+mod ready;
 
 use super::*;
 use crate::api::{InterfaceStatus, NodeStatus};
@@ -8,7 +11,10 @@ use crate::storage::Catalogue;
 use crate::world::manifests::{self, parse_documents};
 use crate::world::{Entry, ObjectKind, Settings, World};
 
-/// A cluster without networks of its own, one with, one by annotation in audit mode, and two networks, one of them broken.
+static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::built_in().unwrap()));
+
+/// A cluster without networks of its own, one with, one by annotation in audit mode, one whose annotation is wrong,
+/// and three networks, one of them broken.
 const STORAGE: &str = "
 { apiVersion: cassandra.rook.io/v1alpha1, kind: Cluster, metadata: { name: db, namespace: s } }
 ---
@@ -17,6 +23,10 @@ const STORAGE: &str = "
 { apiVersion: ceph.rook.io/v1, kind: CephCluster, metadata: { name: ceph, namespace: s }, spec: { network: { provider: multus, selectors: { public: a } } } }
 ---
 { apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: { name: a, namespace: s } }
+---
+{ apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: { name: a, namespace: t } }
+---
+{ apiVersion: cassandra.rook.io/v1alpha1, kind: Cluster, metadata: { name: odd, namespace: s, annotations: { multihome.rook.io/mode: strict } } }
 ---
 { apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: { name: broken, namespace: s }, spec: { config: '{' } }
 ";
@@ -34,12 +44,12 @@ fn snapshot_with(networks: &[(&str, &str)], settings: Settings) -> Snapshot {
     let networks: String = networks.iter().map(|(name, spec)| network(name, spec)).collect();
     let file = folder.path().join("world.yaml");
     std::fs::write(&file, format!("{STORAGE}{networks}")).unwrap();
-    let catalogue = Arc::new(Catalogue::built_in().unwrap());
-    manifests::load(&[file], catalogue, settings).unwrap().0.snapshot()
+    manifests::load(&[file], Arc::clone(&CATALOGUE), settings).unwrap().0.snapshot()
 }
 
 fn status_in(snapshot: &Snapshot, name: &str) -> StorageNetworkStatus {
-    status_of(snapshot, snapshot.storage_networks().find(|network| network.id.name == name).unwrap())
+    let all = statuses(snapshot).into_iter();
+    all.map(|(network, status)| (&network.id.name, status)).find(|(known, _)| *known == name).unwrap().1
 }
 
 /// The status of the last of `networks`.
@@ -72,9 +82,9 @@ fn each_condition_has_its_reason() {
         (spec(PODS, good), ready),
         (spec("podSelector: {}", "provider: none"), ready),
         (spec(DB, "provider: host, interfaces: { client: absent }"), ready),
-        (spec(PODS, "provider: genie, interfaces: { client: a }"), ready),
+        (spec(PODS, "provider: genie, interfaces: { client: a@eth0 }"), ready),
         (
-            spec(PODS, "provider: knitter, interfaces: { client: absent }"),
+            spec(PODS, "provider: knitter, interfaces: { client: absent@eth0 }"),
             ["True Accepted", "True Resolved", "False NoConflict", "True Ready"],
         ),
         (
@@ -153,7 +163,7 @@ fn the_message_names_the_mend() {
         (0..60).map(|key| format!("'ü{key}': ''")).collect::<Vec<_>>().join(", ")
     );
     let message = message(&long, ACCEPTED);
-    assert!(message.len() <= MESSAGE_BYTES + 4 && message.ends_with(" ..."), "{}", message.len());
+    assert!(message.len() <= size::MESSAGE_BYTES + 4 && message.ends_with(" ..."), "{}", message.len());
 }
 
 #[test]
@@ -251,6 +261,9 @@ fn settings_count() {
     let audit = Settings { mode: Mode::Audit, ..Settings::default() };
     assert_eq!(reason(audit.clone(), &pods), "ModeAudit");
     assert_eq!(reason(audit, &format!("{pods}, mode: enforce")), "Ready");
+    let clash = format!("{DB}, interfaces: {{ client: a@eth0 }}");
+    let enforced = Settings { enforce_host_network: true, ..Settings::default() };
+    assert_eq!(reason(enforced, &clash), "HostNetworkEnforced", "nothing is to be attached");
 }
 
 #[test]

@@ -142,6 +142,8 @@ fn a_conflict_ends_the_belief() {
     let later = now + Duration::from_secs(5);
     replica.act(&mut store, later);
     assert!(!replica.holds(later));
+    let later = later + CONFLICT_PAUSES.0;
+    replica.act(&mut store, later);
     assert!(matches!(replica.election.step(Interest::Wanted, later), Step::Wait(_)));
     // Somebody says that it lasts longer, and is believed.
     let mut seen = store.0.clone().unwrap();
@@ -178,6 +180,8 @@ fn whoever_gets_no_answer_ceases_to_believe() {
     store.write("a", Some("1")).unwrap();
     time += Duration::from_secs(60);
     replica.act(&mut store, time);
+    time += CONFLICT_PAUSES.0;
+    replica.act(&mut store, time);
     assert!(replica.holds(time));
     assert_eq!(store.version(), Some("3"));
 }
@@ -197,4 +201,34 @@ fn failures_are_spaced_out() {
         }
     }
     assert!(attempts < 30, "{attempts}");
+}
+
+/// As where something else keeps the lease from being made: a look finds none, and it cannot be made.
+#[test]
+fn conflicts_without_end_are_spaced_out() {
+    let (mut now, begun, mut attempts) = (Instant::now(), Instant::now(), 0);
+    let mut election = Election::new("a".to_owned(), Terms::DEFAULT);
+    let mut fail_until = |election: &mut Election, end: Instant| {
+        attempts = 0;
+        while now < end {
+            match election.step(Interest::Wanted, now) {
+                Step::Wait(until) => now = until,
+                Step::Look => election.has_looked(None, now),
+                Step::Write(_) => {
+                    attempts += 1;
+                    assert!(attempts < 100, "a hot loop");
+                    election.has_failed(Failure::Conflict, now);
+                }
+            }
+        }
+        attempts
+    };
+    let attempts = fail_until(&mut election, begun + Duration::from_secs(60));
+    assert!((8..14).contains(&attempts), "{attempts}");
+    // Somebody has it, so what was in the way is over.
+    let seen = Seen { holder: "b".to_owned(), duration: Duration::from_secs(15), version: "1".to_owned() };
+    election.has_looked(Some(seen), begun + Duration::from_secs(60));
+    election.has_failed(Failure::Conflict, begun + Duration::from_secs(61));
+    let next = begun + Duration::from_secs(61) + CONFLICT_PAUSES.0;
+    assert_eq!(election.step(Interest::Wanted, begun + Duration::from_secs(61)), Step::Wait(next));
 }

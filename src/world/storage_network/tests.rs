@@ -35,6 +35,7 @@ fn what_is_declared_is_read() {
     }));
     assert_eq!((network.generation, &*network.created), (3, "2026-01-01T00:00:00Z"));
     assert_eq!(network.mode, Some(Mode::Audit));
+    assert!(network.allowed.contains("a") && !network.allowed.contains("c"));
     let declared = network.declared.unwrap();
     assert_eq!(declared.spec.provider, Provider::MULTUS);
     let selected: Vec<String> =
@@ -46,7 +47,6 @@ fn what_is_declared_is_read() {
     assert!(declared.roles[1].networks.is_none());
     assert_eq!(declared.node_interfaces.len(), 1);
     assert_eq!(declared.default_network.unwrap().attachment.to_string(), "storage/pod-net");
-    assert!(declared.allowed.contains("a") && !declared.allowed.contains("c"));
 }
 
 #[test]
@@ -108,6 +108,10 @@ fn everything_that_is_wrong_is_said_with_its_field_and_mend() {
             "spec.podSelector: ",
         ),
         (
+            json!({"podSelector": {}, "interfaces": {"x": "a"}, "allowedNamespaces": ["b"]}),
+            "spec.allowedNamespaces: it goes with clusterRef; only clusters have clients in other namespaces; remove it",
+        ),
+        (
             json!({"podSelector": {}, "provider": "host", "defaultNetwork": "a"}),
             "provider host cannot replace the default network",
         ),
@@ -124,10 +128,41 @@ fn everything_that_is_wrong_is_said_with_its_field_and_mend() {
 }
 
 #[test]
-fn a_broken_selector_selects_nothing_and_a_broken_spec_still_has_its_cluster() {
-    let network =
-        read(&json!({"podSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}, "interfaces": {"x": "a"}}));
-    assert!(network.target.is_none());
-    let network = read(&json!({"clusterRef": cassandra(), "colour": "red"}));
-    assert!(matches!(network.target, Some(Target::Cluster(ClusterRef { name, .. })) if name == "c"));
+fn what_is_invalid_is_still_about_its_pods_and_allows_whom_it_names() {
+    let target = |network: &StorageNetwork| match &network.target {
+        Some(Target::Cluster(cluster)) => cluster.to_string(),
+        Some(Target::Pods(selector)) => selector.to_string(),
+        None => String::new(),
+    };
+    let all = Selector::default().to_string();
+    let all = all.as_str();
+    let broken = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
+    for (mut spec, meant) in [
+        (json!({"clusterRef": cassandra(), "colour": "red"}), "Cluster c"),
+        (json!({"clusterRef": cassandra(), "interfaces": {"client": 7}}), "Cluster c"),
+        (json!({"clusterRef": cassandra(), "podSelector": {}, "interfaces": {"client": "n"}}), "Cluster c"),
+        (json!({"clusterRef": cassandra(), "podSelector": {}, "colour": "red"}), "Cluster c"),
+        (json!({"clusterRef": {"name": 7}, "podSelector": {}}), all),
+        (json!({"podSelector": {"matchLabels": {"app": "db"}}, "colour": "red"}), "app=db"),
+        (json!({"clusterRef": null, "podSelector": {"matchLabels": {"app": "db"}}, "a": 7}), "app=db"),
+        // Those that it was to select are among all pods, and nobody knows which.
+        (json!({"podSelector": broken, "interfaces": {"x": "a"}}), all),
+        (json!({"podSelector": broken, "colour": "red"}), all),
+        (json!({"podSelector": {"matchLabel": {"app": "db"}}}), all),
+        (json!({"podSelector": 7}), all),
+        (json!({}), ""),
+        (json!({"podSelector": null, "clusterRef": 7}), ""),
+    ] {
+        let network = read(&spec);
+        assert!(network.declared.is_err(), "{spec}");
+        assert_eq!((target(&network).as_str(), network.allowed), (meant, AllowedNamespaces::Own), "{spec}");
+        spec["allowedNamespaces"] = json!(["x", 7]);
+        let network = read(&spec);
+        let allowed = AllowedNamespaces::Listed(vec!["x".to_owned()]);
+        assert!(network.declared.is_err(), "{spec}");
+        assert_eq!((target(&network).as_str(), network.allowed), (meant, allowed), "{spec}");
+    }
+    assert!(read(&json!(7)).target.is_none());
+    let network = read(&json!({"clusterRef": cassandra(), "allowedNamespaces": ["x"], "interfaces": {"clients": "n"}}));
+    assert!(network.declared.is_err() && network.allowed.contains("x"));
 }
