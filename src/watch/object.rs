@@ -1,4 +1,5 @@
-//! What is kept of an object while it is being read: who it is, its spec or its owners and labels, and our own annotations.
+//! What is kept of an object while it is being read: who it is, its spec or its owners and labels, our own annotations, and the one
+//! by which an attachment definition names a resource.
 //!
 //! Clusters carry statuses, foreign annotations and field managers many times the size of what a decision needs, and workloads
 //! whole templates of pods. Where the metadata is enough, the API server is asked for no more; and what it sends besides is
