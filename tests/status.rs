@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::control_plane::{ControlPlane, in_own_network, say};
+use support::control_plane::{CASSANDRA_DEFINITION, ControlPlane, in_own_network, say};
 use support::program;
 use support::server::Running;
 
@@ -42,22 +42,6 @@ rules:
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:rook-multihome:rook-multihome";
 const HELD: &str = "rook_multihome_status_lease_held";
 
-/// Another kind of cluster than [`ControlPlane::with_storage`] has: one that cannot declare networks itself.
-const CASSANDRA: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: { name: clusters.cassandra.rook.io }
-spec:
-  group: cassandra.rook.io
-  scope: Namespaced
-  names: { kind: Cluster, listKind: ClusterList, plural: clusters, singular: cluster }
-  versions:
-    - name: v1alpha1
-      served: true
-      storage: true
-      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
-";
-
 #[test]
 fn statuses_say_what_is_so() {
     in_own_network("statuses_say_what_is_so", || {
@@ -65,7 +49,7 @@ fn statuses_say_what_is_so() {
         for namespace in [RELEASE, "rook-cassandra"] {
             plane.namespace(namespace);
         }
-        plane.apply(CASSANDRA);
+        plane.apply(CASSANDRA_DEFINITION);
         plane.wait_for("the definition of Cassandra", |plane| plane.has_api("cassandra.rook.io/v1alpha1"));
         for name in ["one", "two"] {
             plane.wait_for("a cluster", |plane| {

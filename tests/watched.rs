@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::control_plane::{ControlPlane, in_own_network, say};
+use support::control_plane::{CASSANDRA_DEFINITION, ControlPlane, in_own_network, say};
 use support::program;
 use support::server::Running;
 
@@ -34,21 +34,6 @@ kind: ClusterRoleBinding
 metadata: { name: watcher }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: watcher }
 subjects: [{ kind: ServiceAccount, name: watcher, namespace: watcher }]
-";
-
-const CASSANDRA_DEFINITION: &str = "
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: { name: clusters.cassandra.rook.io }
-spec:
-  group: cassandra.rook.io
-  scope: Namespaced
-  names: { kind: Cluster, listKind: ClusterList, plural: clusters, singular: cluster }
-  versions:
-    - name: v1alpha1
-      served: true
-      storage: true
-      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
 ";
 
 const CASSANDRA: &str = "

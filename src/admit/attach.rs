@@ -12,6 +12,7 @@ use super::pod::PodView;
 use super::reason::{Reason, Remark};
 use crate::network::provider::{Names, multus};
 use crate::network::{MetaPlugin, NetworkKey, NetworkSelection};
+use crate::storage::keys_behind;
 use crate::world::{AttachmentState, NodeLabels};
 
 /// The most networks that are declared for one pod. Nobody has as many, and each is compared with the others.
@@ -203,8 +204,7 @@ impl<'s> Part<'s> {
 
     /// The keys to look under for the network behind `key`.
     fn keys_behind(&self, key: &'s NetworkKey) -> impl Iterator<Item = &'s NetworkKey> + use<'s> {
-        let system = self.fallbacks;
-        std::iter::once(key).chain(system.into_iter().flat_map(move |system| system.keys_behind(key).skip(1)))
+        keys_behind(self.fallbacks, key)
     }
 }
 

@@ -5,12 +5,12 @@
 //! What is not known yet is never guessed.
 
 use super::decide::{Deciding, OwnedRole, Owner};
-use super::decision::Recognised;
+use super::decision::{FoundBy, Recognised};
 use super::owner::OwnerReference;
 use super::pod::PodView;
 use super::reason::Reason;
 use crate::storage::{Labels as _, Role, RoleOwner, System, Treatment};
-use crate::world::{Cluster, Lead, Mode, OwnerRef, StorageNetwork};
+use crate::world::{Cluster, Declared, Lead, Mode, OwnerRef, StorageNetwork};
 
 /// What in a pod names its cluster.
 struct Claim<'p> {
@@ -43,7 +43,7 @@ impl<'s> Deciding<'s> {
             }
         }
         if let Some((system, clusters)) = here.iter().find(|(system, _)| system.is_marked(pod)) {
-            self.may_be_of(clusters, None);
+            self.may_be_of(clusters, FoundBy::Only);
             return Err(Reason::UnknownRole(system));
         }
         Err(match elsewhere.map(|role| &role.treatment) {
@@ -97,7 +97,7 @@ impl<'s> Deciding<'s> {
         pod: &PodView<'_>,
         namespace: &str,
     ) -> Result<Owner<'s>, Reason<'s>> {
-        self.may_be_of(clusters, None);
+        self.may_be_of(clusters, FoundBy::Only);
         if let Some(why) = role.never_touched(self.takes_risk()) {
             return Err(Reason::NeverTouch(why));
         }
@@ -133,19 +133,19 @@ impl<'s> Deciding<'s> {
                     .filter(|one| leads.iter().any(|lead| std::ptr::eq(*lead, *one)))
                     .collect();
                 match both[..] {
-                    [cluster] => (cluster, Some("its owners lead to it".to_owned())),
+                    [cluster] => (cluster, FoundBy::Owners),
                     [] => return Err(mismatch(candidates, leads.first().copied())),
                     _ => return Err(self.unless_off(Reason::AmbiguousCluster(system, both))),
                 }
             }
             // Helpers that a StorageNetwork gives something, such as operators, need not be the cluster's own.
             (candidates, Some(Lead::Nowhere)) if !is_helper => return Err(mismatch(candidates, None)),
-            (&[cluster], _) => (cluster, named_by),
+            (&[cluster], _) => (cluster, named_by.map_or(FoundBy::Only, FoundBy::Name)),
             (_, Some(Lead::NotSeen { kind, name })) => {
                 return Err(self.unless_off(Reason::OwnerNotSeen { kind, name }));
             }
             (candidates, None | Some(Lead::Nowhere)) => match self.selected_for(role, candidates, pod) {
-                Some(cluster) => (cluster, Some("its StorageNetwork selects the pod".to_owned())),
+                Some(cluster) => (cluster, FoundBy::Selector),
                 None => return Err(self.unless_off(Reason::AmbiguousCluster(system, candidates.to_vec()))),
             },
         };
@@ -158,15 +158,14 @@ impl<'s> Deciding<'s> {
 
     /// Whether the StorageNetwork of `cluster` says something of `role`.
     fn says_something_of(&self, role: &Role, cluster: &Cluster) -> bool {
-        let declared = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
-        declared.is_some_and(|declared| declared.roles.iter().any(|rule| rule.name == role.name))
+        self.declared_for(cluster).is_some_and(|declared| declared.rule_of(&role.name).is_some())
     }
 
     /// The one of `candidates` whose StorageNetwork selects the pod for its role, where it is one.
     fn selected_for(&self, role: &Role, candidates: &[&'s Cluster], pod: &PodView<'_>) -> Option<&'s Cluster> {
         let selects = |cluster: &&'s Cluster| {
-            let declared = self.counting(cluster).and_then(|network| network.declared.as_ref().ok());
-            declared.and_then(|declared| declared.role_for(pod)).is_some_and(|rule| rule.name == role.name)
+            let rule = self.declared_for(cluster).and_then(|declared| declared.role_for(pod));
+            rule.is_some_and(|rule| rule.name == role.name)
         };
         let mut selecting = candidates.iter().copied().filter(selects);
         selecting.next().filter(|_| selecting.next().is_none())
@@ -196,11 +195,9 @@ impl<'s> Deciding<'s> {
         clusters: &[&'s Cluster],
         pod: &PodView<'_>,
     ) -> Option<Result<Owner<'s>, Reason<'s>>> {
-        let (cluster, rule) = clusters.iter().find_map(|cluster| {
-            let declared = self.counting(cluster)?.declared.as_ref().ok()?;
-            Some((*cluster, declared.role_for(pod)?))
-        })?;
-        self.may_be_of(&[cluster], Some("its StorageNetwork selects the pod".to_owned()));
+        let (cluster, rule) =
+            clusters.iter().find_map(|cluster| Some((*cluster, self.declared_for(cluster)?.role_for(pod)?)))?;
+        self.may_be_of(&[cluster], FoundBy::Selector);
         let (role, known) = (rule.name.as_str(), system.role(rule.name.as_str()));
         self.recognised = Some(Recognised { system: system.name.as_str(), role, known, by: rule.told_by() });
         Some(match self.mode.mode {
@@ -223,13 +220,17 @@ impl<'s> Deciding<'s> {
         self.snapshot.storage_network_of(cluster)
     }
 
+    /// What it declares, where that is valid.
+    fn declared_for(&self, cluster: &Cluster) -> Option<&'s Declared> {
+        self.counting(cluster)?.declared.as_ref().ok()
+    }
+
     /// Notes to which of `clusters` a pod belongs, and the mode that goes with that. A pod that may be of several has the
     /// mildest of their modes: more may not be done to it than any of them asks for.
-    fn may_be_of(&mut self, clusters: &[&'s Cluster], found_by: Option<String>) {
+    fn may_be_of(&mut self, clusters: &[&'s Cluster], found_by: FoundBy) {
         if let [cluster] = clusters {
             self.cluster = Some(cluster);
-            self.found_by =
-                found_by.unwrap_or_else(|| format!("the only {} in namespace {}", cluster.kind, cluster.id.namespace));
+            self.found_by = found_by;
         }
         let modes = clusters.iter().map(|cluster| self.mode_of(Some(cluster), self.counting(cluster)));
         if let Some(mildest) = modes.max_by_key(|effective| effective.mode) {

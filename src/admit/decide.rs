@@ -5,7 +5,8 @@
 //! are nobody's but get networks all the same, in `guest`; what is done in the end, in `attach` and `host`.
 
 use super::decision::{
-    Decision, Declarer, EffectiveMode, EffectiveProvider, ModeSource, ProviderSource, Recognised, Verdict, Wanted,
+    Decision, Declarer, EffectiveMode, EffectiveProvider, FoundBy, ModeSource, ProviderSource, Recognised, Verdict,
+    Wanted,
 };
 use super::host::host_network;
 use super::pod::{Admission, PodView};
@@ -41,7 +42,7 @@ pub(super) struct Deciding<'s> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) recognised: Option<Recognised<'s>>,
     pub(super) cluster: Option<&'s Cluster>,
-    pub(super) found_by: String,
+    pub(super) found_by: FoundBy,
     pub(super) storage_networks: Vec<&'s StorageNetwork>,
     /// The setting, until it is known whose pod it is.
     pub(super) mode: EffectiveMode<'s>,
@@ -102,7 +103,7 @@ impl<'s> Deciding<'s> {
             snapshot,
             recognised: None,
             cluster: None,
-            found_by: String::new(),
+            found_by: FoundBy::Nothing,
             storage_networks: Vec::new(),
             mode: EffectiveMode { mode: snapshot.settings().mode, source: ModeSource::Setting },
             provider: None,
@@ -143,7 +144,6 @@ impl<'s> Deciding<'s> {
         let effective = self.effective_provider(owner, part.spec, pod);
         let overridden = matches!(effective.source, ProviderSource::Override(_) | ProviderSource::Role(_));
         match (effective.provider, due) {
-            (_, Due::Nothing(reason @ Reason::NeverTouch(_))) => Err(reason),
             (Provider::Host, Due::Networks(_, Risk::None)) => host_network(part.declarer, Some(owner), &effective, pod),
             // The provider means the cluster's daemons; an override means this role, whatever it needs.
             (Provider::Host, Due::Nothing(_)) if overridden => {
@@ -176,7 +176,9 @@ impl<'s> Deciding<'s> {
             (None, Some((false, place)), Provider::Host) => (Provider::None, ProviderSource::Override(place)),
             (None, Some((false, place)), declared) if enforced => (declared, ProviderSource::Override(place)),
             (None, None, _) if enforced => (Provider::Host, ProviderSource::Enforced),
-            (None, Some((false, _)) | None, declared) => (declared, ProviderSource::Declarer(owner.declarer())),
+            (None, Some((false, _)) | None, declared) => {
+                (declared, ProviderSource::Declarer(Declarer::of(owner.cluster, owner.network)))
+            }
         };
         let effective = EffectiveProvider { provider, source };
         self.provider = Some(effective.clone());
@@ -221,10 +223,7 @@ impl<'s> Owner<'s> {
     pub(super) fn rule(&self) -> Option<&'s RoleRule> {
         match self.role {
             OwnedRole::Declared(rule) => Some(rule),
-            OwnedRole::Known(role) => {
-                let declared = self.network?.declared.as_ref().ok()?;
-                declared.roles.iter().find(|rule| rule.name == role.name)
-            }
+            OwnedRole::Known(role) => self.network?.declared.as_ref().ok()?.rule_of(&role.name),
         }
     }
 
@@ -234,10 +233,6 @@ impl<'s> Owner<'s> {
         let declared = self.network.and_then(|network| network.declared.as_ref().ok());
         let networks = self.rule().and_then(|rule| rule.networks.as_ref());
         match (self.role, networks, self.network) {
-            // Those whose risk nobody has taken never come here.
-            (OwnedRole::Known(Role { treatment: Treatment::NeverTouch { at_risk, .. }, .. }), _, _) => {
-                Due::Networks(at_risk.iter().collect(), Risk::Taken)
-            }
             // An empty list is no way out of a default network.
             (_, Some(keys), Some(network))
                 if keys.is_empty() && declared.is_none_or(|declared| declared.default_network.is_none()) =>
@@ -248,18 +243,14 @@ impl<'s> Owner<'s> {
             (OwnedRole::Known(role), None, _) => match &role.treatment {
                 Treatment::Networks(keys) => Due::Networks(keys.iter().collect(), Risk::None),
                 Treatment::NoNetwork(why) => Due::Nothing(Reason::NoNetworkForRole(why)),
-                Treatment::NeverTouch { why, .. } => Due::Nothing(Reason::NeverTouch(why)),
+                // Those whose risk nobody has taken never come here.
+                Treatment::NeverTouch { at_risk, .. } => Due::Networks(at_risk.iter().collect(), Risk::Taken),
             },
             // A role that the system does not know gets every network that is declared.
             (OwnedRole::Declared(_), None, _) => {
                 Due::Networks(declared.map(|declared| declared.keys().collect()).unwrap_or_default(), Risk::None)
             }
         }
-    }
-
-    /// Who declares the cluster's networks: a StorageNetwork in the place of the cluster's own resource, where there is one.
-    pub(super) fn declarer(&self) -> Declarer<'s> {
-        self.network.map_or(Declarer::Cluster(self.cluster), Declarer::StorageNetwork)
     }
 }
 
@@ -273,7 +264,7 @@ impl<'s> Part<'s> {
         cluster: &'s Cluster,
         network: Option<&'s StorageNetwork>,
     ) -> Result<Self, Reason<'s>> {
-        let declarer = network.map_or(Declarer::Cluster(cluster), Declarer::StorageNetwork);
+        let declarer = Declarer::of(cluster, network);
         let (spec, node_interfaces, default_network) = match network.map(|network| &network.declared) {
             Some(Err(problems)) => return Err(Reason::InvalidSpec(declarer, problems)),
             Some(Ok(declared)) => {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::reason::{Reason, Remark};
+use super::reason::{Asker, Reason, Remark};
 use crate::network::{NetworkKey, NetworkSelection, Provider};
 use crate::storage::{Role, Selector};
-use crate::world::{Cluster, MODE_ANNOTATION, Mode, Outcome, StorageNetwork};
+use crate::world::{ATTACH_ANNOTATION, Cluster, MODE_ANNOTATION, Mode, Outcome, StorageNetwork};
 
 /// What to do with one pod, and all that led to it. Borrows the snapshot that it was taken from.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ pub struct Decision<'s> {
     pub recognised: Option<Recognised<'s>>,
     /// The cluster that the pod belongs to, or whose client it is.
     pub cluster: Option<&'s Cluster>,
-    /// How that cluster was found, in words.
-    pub found_by: String,
+    /// How that cluster was found.
+    pub found_by: FoundBy,
     /// The StorageNetworks that apply.
     pub storage_networks: Vec<&'s StorageNetwork>,
     /// Whether what follows is done.
@@ -30,6 +30,23 @@ pub struct Decision<'s> {
     pub outcome: Outcome,
     /// What its owner should know besides.
     pub remarks: Vec<Remark<'s>>,
+}
+
+/// How a pod's cluster was found. Put into words only where somebody asks.
+#[derive(Debug)]
+pub enum FoundBy {
+    /// It was not.
+    Nothing,
+    /// It is the only one of its kind in the namespace.
+    Only,
+    /// What in the pod names it, in words.
+    Name(String),
+    /// The pod's owners lead to it.
+    Owners,
+    /// Its StorageNetwork selects the pod.
+    Selector,
+    /// A client asks for it.
+    Request(Asker),
 }
 
 /// A pod whose role is known.
@@ -202,6 +219,30 @@ impl<'s> Decision<'s> {
 pub(super) fn to_add<'s>(wanted: &[Wanted<'s>]) -> impl Iterator<Item = &'s NetworkSelection> {
     let to_add = wanted.iter().filter(|wanted| wanted.step == WantedStep::Add);
     to_add.filter_map(|wanted| wanted.declared.map(|declared| declared.selection))
+}
+
+impl FoundBy {
+    /// In words, for the cluster that was found.
+    #[must_use]
+    pub fn describe(&self, cluster: &Cluster) -> Option<String> {
+        Some(match self {
+            Self::Nothing => return None,
+            Self::Only => format!("the only {} in namespace {}", cluster.kind, cluster.id.namespace),
+            Self::Name(named_by) => named_by.clone(),
+            Self::Owners => "its owners lead to it".to_owned(),
+            Self::Selector => "its StorageNetwork selects the pod".to_owned(),
+            Self::Request(Asker::Pod) => format!("the annotation {ATTACH_ANNOTATION} names it"),
+            Self::Request(Asker::Namespace) => format!("the annotation {ATTACH_ANNOTATION} of its namespace names it"),
+        })
+    }
+}
+
+impl<'s> Declarer<'s> {
+    /// Who declares the networks of a cluster: the StorageNetwork that counts in the place of its own resource, where there is
+    /// one.
+    pub(super) fn of(cluster: &'s Cluster, network: Option<&'s StorageNetwork>) -> Self {
+        network.map_or(Self::Cluster(cluster), Self::StorageNetwork)
+    }
 }
 
 impl fmt::Display for Declarer<'_> {

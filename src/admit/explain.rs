@@ -29,8 +29,7 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |about, found: String, because: Option<String>| steps.push(Step { about, found, because });
     if let Some(cluster) = decision.cluster {
-        let because = Some(decision.found_by.clone()).filter(|found_by| !found_by.is_empty());
-        step("cluster", cluster.to_string(), because);
+        step("cluster", cluster.to_string(), decision.found_by.describe(cluster));
     }
     for network in &decision.storage_networks {
         let because = match decision.cluster.filter(|cluster| network.is_about(cluster)) {

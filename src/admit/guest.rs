@@ -6,12 +6,12 @@
 
 use super::decide::{Deciding, Part, Risk};
 use super::decision::{
-    CLIENT_ROLE, CUSTOM_SYSTEM, Declarer, EffectiveProvider, MEMBER_ROLE, ProviderSource, Recognised, Verdict,
+    CLIENT_ROLE, CUSTOM_SYSTEM, Declarer, EffectiveProvider, FoundBy, MEMBER_ROLE, ProviderSource, Recognised, Verdict,
 };
 use super::host::host_network;
 use super::pod::PodView;
 use super::reason::{Asker, Reason, Refusal, Remark};
-use crate::network::{NetworkKey, Provider};
+use crate::network::Provider;
 use crate::storage::System;
 use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, Outcome, RoleRule, StorageNetwork};
 
@@ -174,11 +174,7 @@ impl<'s> Deciding<'s> {
         let key = system.client.as_ref().ok_or_else(|| refuse(Refusal::NoClientNetwork(system)))?;
         let network = self.counting(cluster);
         self.cluster = Some(cluster);
-        let of = match asker {
-            Asker::Pod => "",
-            Asker::Namespace => " of its namespace",
-        };
-        self.found_by = format!("the annotation {ATTACH_ANNOTATION}{of} names it");
+        self.found_by = FoundBy::Request(asker);
         self.mode = self.mode_of(Some(cluster), network);
         let (system_name, role) = (system.name.as_str(), CLIENT_ROLE);
         let by = format!("{ATTACH_ANNOTATION}: {asked}");
@@ -216,10 +212,7 @@ fn selected<'s>(network: &'s StorageNetwork, pod: &PodView<'_>) -> Result<Select
     let role = rule.map_or(MEMBER_ROLE, |rule| rule.name.as_str());
     let by = rule.map_or_else(|| format!("the podSelector of {network}"), RoleRule::told_by);
     let recognised = Recognised { system: CUSTOM_SYSTEM, role, known: None, by };
-    let keys: Vec<&'s NetworkKey> = match rule.map(|rule| &rule.networks) {
-        Some(Some(keys)) => keys.iter().collect(),
-        Some(None) | None => declared.keys().collect(),
-    };
+    let keys = declared.networks_of(rule);
     let own = rule.and_then(|rule| rule.provider);
     // An empty list is no way out of a default network; nor of what the role's own provider asks for.
     let gets_none = keys.is_empty() && declared.default_network.is_none() && own != Some(Provider::Host);

@@ -4,13 +4,9 @@
 //! no node or to one that a single entry of `nodeInterfaces` fits.
 
 use super::networks::in_words;
-use crate::network::provider::PodNetwork;
 use crate::network::{MetaPlugin, NetworkKey, NetworkSelection, Provider};
-use crate::storage::{System, Treatment};
+use crate::storage::{System, Treatment, keys_behind};
 use crate::world::{Declared, NodeInterfaces, Settings};
-
-/// The interface of the pod network.
-const POD_INTERFACE: &str = "eth0";
 
 /// What becomes of pods.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +86,7 @@ fn pods_of_cluster<'s>(declared: &'s Declared, system: &'s System, settings: &Se
     let provider = if is_enforced(Some(system), settings) { Provider::Host } else { declared.spec.provider };
     let mut all = Vec::new();
     for role in &system.roles {
-        let rule = declared.roles.iter().find(|rule| rule.name == role.name);
+        let rule = declared.rule_of(&role.name);
         let own = rule.and_then(|rule| rule.networks.as_ref());
         let keys: Vec<&NetworkKey> = match (&role.treatment, own) {
             (Treatment::NeverTouch { at_risk, .. }, _) if settings.attach_csi_node_plugins_and_risk_hung_mounts => {
@@ -102,8 +98,7 @@ fn pods_of_cluster<'s>(declared: &'s Declared, system: &'s System, settings: &Se
         add(&mut all, role.name.as_str(), keys, rule.and_then(|rule| rule.provider).unwrap_or(provider));
     }
     for rule in declared.roles.iter().filter(|rule| system.role(rule.name.as_str()).is_none()) {
-        let keys = rule.networks.as_ref().map_or_else(|| declared.keys().collect(), |keys| keys.iter().collect());
-        add(&mut all, rule.name.as_str(), keys, rule.provider.unwrap_or(provider));
+        add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)), rule.provider.unwrap_or(provider));
     }
     all
 }
@@ -111,10 +106,10 @@ fn pods_of_cluster<'s>(declared: &'s Declared, system: &'s System, settings: &Se
 fn pods_by_labels(declared: &Declared) -> Vec<Pods<'_>> {
     let mut all = Vec::new();
     for rule in &declared.roles {
-        let keys = rule.networks.as_ref().map_or_else(|| declared.keys().collect(), |keys| keys.iter().collect());
         let gets_none = rule.networks.as_ref().is_some_and(Vec::is_empty);
         if !gets_none {
-            add(&mut all, rule.name.as_str(), keys, rule.provider.unwrap_or(declared.spec.provider));
+            let provider = rule.provider.unwrap_or(declared.spec.provider);
+            add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)), provider);
         }
         // The first that fits counts, so nobody is left for what follows.
         if rule.selector.as_ref().is_some_and(crate::storage::Selector::is_everything) {
@@ -151,8 +146,7 @@ impl<'s> Pods<'s> {
         let here: Vec<&NodeInterfaces> = declared.node_interfaces.iter().filter(fits).collect();
         let mut selections: Vec<&NetworkSelection> = Vec::new();
         for key in &self.keys {
-            let further = system.into_iter().flat_map(|system| system.keys_behind(key).skip(1));
-            let found = std::iter::once(*key).chain(further).find_map(|behind| {
+            let found = keys_behind(system, key).find_map(|behind| {
                 let on_nodes = here.iter().find_map(|nodes| nodes.selections.get(behind));
                 on_nodes.or_else(|| declared.spec.selections.get(behind))
             });
@@ -173,11 +167,11 @@ fn fault(plugin: &'static dyn MetaPlugin, selections: &[&NetworkSelection], name
         return Some(obstacle);
     }
     let names = plugin.interface_names(selections);
-    let has_own = matches!(plugin.pod_network(), PodNetwork::Beside { .. });
-    if let Some(own) = names.iter().position(|name| has_own && name == POD_INTERFACE) {
+    let own = plugin.own_interface();
+    if let Some((own, at)) = own.and_then(|own| Some((own, names.iter().position(|name| name == own)?))) {
         return Some(format!(
-            "{} asks for the interface {POD_INTERFACE}, which is that of the pod network; ask for another name, or for none",
-            selections[own].attachment
+            "{} asks for the interface {own}, which is that of the pod network; ask for another name, or for none",
+            selections[at].attachment
         ));
     }
     let twice = (0..names.len()).find_map(|at| Some((names[..at].iter().position(|name| *name == names[at])?, at)));

@@ -96,6 +96,16 @@ impl fmt::Display for SystemName {
     }
 }
 
+/// The keys to look under for the network behind `key`: the key itself, then what it falls back to in `system`, where there is one.
+pub fn keys_behind<'s>(
+    system: Option<&'s System>,
+    key: &'s NetworkKey,
+) -> impl Iterator<Item = &'s NetworkKey> + use<'s> {
+    // Keys may stand in for each other, so the walk could go round and round.
+    let most = system.map_or(1, |system| system.keys.len().max(1));
+    std::iter::successors(Some(key), move |key| system?.description(key)?.fallback.as_ref()).take(most)
+}
+
 impl System {
     /// The role of a pod with these labels. `clusters` are the names of the system's clusters in its namespace, and `is_owned_by`
     /// says whether the pod's own owner is of one of some kinds; it is only asked where a role depends on that.
@@ -122,13 +132,6 @@ impl System {
     /// Whether a pod with these labels says that it is of this system.
     pub fn is_marked(&self, labels: &impl Labels) -> bool {
         self.marks.iter().any(|mark| mark.matches(labels))
-    }
-
-    /// The keys to look under for the network behind `key`: the key itself, then what it falls back to.
-    pub fn keys_behind<'s>(&'s self, key: &'s NetworkKey) -> impl Iterator<Item = &'s NetworkKey> {
-        // Keys may stand in for each other, so the walk could go round and round.
-        std::iter::successors(Some(key), |key| self.description(key).and_then(|known| known.fallback.as_ref()))
-            .take(self.keys.len().max(1))
     }
 
     fn description(&self, key: &NetworkKey) -> Option<&KeyDescription> {

@@ -137,14 +137,8 @@ impl Snapshot {
         self.storage_networks.values().map(AsRef::as_ref)
     }
 
-    /// All StorageNetworks that are about `cluster`, the one that counts first: the oldest, so that nothing that is added later
-    /// changes what a running cluster has.
-    #[must_use]
-    pub fn storage_networks_of(&self, cluster: &Cluster) -> Vec<&StorageNetwork> {
-        self.by_age(&cluster.id.namespace, |network| network.is_about(cluster))
-    }
-
-    /// The StorageNetwork that counts for `cluster`, where there is one.
+    /// The StorageNetwork that counts for `cluster`, where there is one: the oldest, so that nothing that is added later changes
+    /// what a running cluster has.
     #[must_use]
     pub fn storage_network_of(&self, cluster: &Cluster) -> Option<&StorageNetwork> {
         let named = self.by_cluster.get(&cluster.id.namespace, &cluster.id.name).into_iter().flatten();
@@ -154,19 +148,16 @@ impl Snapshot {
     /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.
     #[must_use]
     pub fn storage_networks_for(&self, namespace: &str, labels: &impl Labels) -> Vec<&StorageNetwork> {
-        self.by_age(namespace, |network| matches!(&network.target, Some(Target::Pods(pods)) if pods.matches(labels)))
+        let selects =
+            |network: &&StorageNetwork| matches!(&network.target, Some(Target::Pods(pods)) if pods.matches(labels));
+        let mut selecting: Vec<&StorageNetwork> = self.storage_networks_in(namespace).filter(selects).collect();
+        selecting.sort_by_key(|network| network.age());
+        selecting
     }
 
     /// The StorageNetworks of a namespace, by name.
     pub fn storage_networks_in(&self, namespace: &str) -> impl Iterator<Item = &StorageNetwork> {
         self.storage_networks.in_namespace(namespace).map(AsRef::as_ref)
-    }
-
-    fn by_age(&self, namespace: &str, is_meant: impl Fn(&StorageNetwork) -> bool) -> Vec<&StorageNetwork> {
-        let here = self.storage_networks_in(namespace);
-        let mut meant: Vec<&StorageNetwork> = here.filter(|network| is_meant(network)).collect();
-        meant.sort_by_key(|network| network.age());
-        meant
     }
 
     /// What a namespace asks for on behalf of its pods.
@@ -191,12 +182,6 @@ impl Snapshot {
         }
         let mut found = self.nodes.values().filter(has_hostname);
         found.next().filter(|_| found.next().is_none())
-    }
-
-    /// How many nodes are known.
-    #[must_use]
-    pub fn node_count(&self) -> usize {
-        self.nodes.len()
     }
 
     /// How many workloads are known.

@@ -412,6 +412,21 @@ impl RoleRule {
 }
 
 impl Declared {
+    /// What is said of a role.
+    #[must_use]
+    pub fn rule_of(&self, role: &RoleName) -> Option<&RoleRule> {
+        self.roles.iter().find(|rule| rule.name == *role)
+    }
+
+    /// The keys of pods that no system's table speaks of: those of the role that they have here, or else every one.
+    #[must_use]
+    pub fn networks_of<'d>(&'d self, rule: Option<&'d RoleRule>) -> Vec<&'d NetworkKey> {
+        match rule.and_then(|rule| rule.networks.as_ref()) {
+            Some(keys) => keys.iter().collect(),
+            None => self.keys().collect(),
+        }
+    }
+
     /// The first role whose own selector selects a pod with these labels.
     #[must_use]
     pub fn role_for(&self, labels: &impl Labels) -> Option<&RoleRule> {

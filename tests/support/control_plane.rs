@@ -67,6 +67,22 @@ pub fn say(what: &str) {
     eprintln!("control plane: {what}");
 }
 
+/// Another kind of cluster than [`ControlPlane::with_storage`] has: one that cannot declare networks itself.
+pub const CASSANDRA_DEFINITION: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: { name: clusters.cassandra.rook.io }
+spec:
+  group: cassandra.rook.io
+  scope: Namespaced
+  names: { kind: Cluster, listKind: ClusterList, plural: clusters, singular: cluster }
+  versions:
+    - name: v1alpha1
+      served: true
+      storage: true
+      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
+";
+
 impl ControlPlane {
     /// Starts everything and waits until it is ready.
     pub fn start() -> Self {
