@@ -4,6 +4,7 @@
 //! decides nothing itself.
 
 mod certs;
+mod checks;
 mod explain;
 mod input;
 mod print;
@@ -86,6 +87,8 @@ struct SettingsArgs {
     /// or separated by commas; docs/decisions.md lists the reasons and their default outcomes
     #[arg(long = "outcome", value_name = "REASON=OUTCOME", value_delimiter = ',', env = "ROOK_MULTIHOME_OUTCOME")]
     outcomes: Vec<OutcomeRule>,
+    #[command(flatten)]
+    surroundings: checks::SurroundingsArgs,
 }
 
 /// The storage systems that are known.
@@ -173,8 +176,10 @@ impl Logs {
 
 impl SettingsArgs {
     fn settings(self) -> Settings {
-        let Self { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes } = self;
-        Settings { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes }
+        let Self { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes, surroundings } =
+            self;
+        let checks = surroundings.checks();
+        Settings { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes, checks }
     }
 }
 
@@ -182,7 +187,7 @@ impl ManifestArgs {
     /// Reads the files; what is wrong with single objects goes to stderr.
     fn load(self) -> anyhow::Result<(World, Report)> {
         let Self { manifests, catalogue, settings } = self;
-        load_manifests(&manifests, &catalogue, settings)
+        load_manifests(&manifests, &catalogue, settings.settings())
     }
 }
 
@@ -200,13 +205,9 @@ impl CatalogueArgs {
     }
 }
 
-fn load_manifests(
-    paths: &[PathBuf],
-    catalogue: &CatalogueArgs,
-    settings: SettingsArgs,
-) -> anyhow::Result<(World, Report)> {
+fn load_manifests(paths: &[PathBuf], catalogue: &CatalogueArgs, settings: Settings) -> anyhow::Result<(World, Report)> {
     let catalogue = Arc::new(catalogue.load()?);
-    let (world, report) = manifests::load(paths, catalogue, settings.settings())?;
+    let (world, report) = manifests::load(paths, catalogue, settings)?;
     for problem in &report.problems {
         hint(&format!("warning: {problem}"));
     }

@@ -12,6 +12,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use super::checks::AdmissionArgs;
 use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{CatalogueArgs, SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phase, Phases, ServeSettings, Server};
@@ -36,6 +37,8 @@ pub(super) struct ServeArgs {
     catalogue: CatalogueArgs,
     #[command(flatten)]
     settings: SettingsArgs,
+    #[command(flatten)]
+    checks: AdmissionArgs,
     /// Address of the webhook (HTTPS)
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443", env = "ROOK_MULTIHOME_LISTEN", value_parser = address)]
     listen: SocketAddr,
@@ -102,6 +105,7 @@ impl ServeArgs {
             manifests,
             catalogue,
             settings,
+            checks,
             listen,
             admin_listen,
             cert_dir,
@@ -120,6 +124,8 @@ impl ServeArgs {
             !offline || tls_mode == TlsMode::Files,
             "--tls-mode=self-managed needs a cluster, and --manifests serves without one; leave one of the two out"
         );
+        let mut settings = settings.settings();
+        checks.apply(&mut settings.checks);
         let lifetimes = lifetimes.lifetimes()?;
         let clients = client_ca.map(|file| ClientAuthorities::read(file, ClientNames::of(client_names))).transpose()?;
         let clients = clients.map(Arc::new);
@@ -142,7 +148,7 @@ impl ServeArgs {
             tokio::spawn(files::keep_serving(cert_dir, Arc::clone(&certificate)));
             (Arc::new(Published::new(world.snapshot())), Arc::new(Progress::of_nothing()), None, None)
         } else {
-            let world = World::new(Arc::new(catalogue.load()?), settings.settings());
+            let world = World::new(Arc::new(catalogue.load()?), settings);
             let published = Arc::new(Published::new(world.snapshot()));
             let client = watch::connect().await.context(
                 "no Kubernetes cluster to watch; set KUBECONFIG, run in a pod, or serve from files with --manifests",

@@ -5,6 +5,7 @@
 //! nothing here knows whether objects come from a watch or from disk.
 
 mod by_name;
+mod checks;
 mod cluster;
 mod entry;
 mod kind;
@@ -15,6 +16,7 @@ mod snapshot;
 mod storage_network;
 mod workload;
 
+pub use checks::{AddressRanges, Checks, Deny, InUse, Isolation, Severity, Surroundings};
 pub use cluster::{ALLOWED_NAMESPACES_ANNOTATION, AllowedNamespaces, Cluster, MODE_ANNOTATION};
 pub use entry::{ATTACH_ANNOTATION, Entry, HostFields};
 pub use kind::{Content, KindPosition, ObjectError, ObjectKind, ObjectName};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::checks::Checks;
 use crate::network::shorten;
 
 /// Settings of the process, part of every snapshot.
@@ -18,6 +19,8 @@ pub struct Settings {
     pub attach_csi_node_plugins_and_risk_hung_mounts: bool,
     /// Departures from the default outcomes; the last that names a concern counts.
     pub outcomes: Vec<OutcomeRule>,
+    /// What is said about the checks of networks.
+    pub checks: Checks,
 }
 
 /// Whether decisions are carried out, from the strictest to the mildest: the order counts where a pod may be of several
