@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 
 use super::decide::{Deciding, Part, Risk};
-use super::decision::{Attachments, Declared, Declarer, HostNetwork, Verdict, Wanted, WantedStep};
+use super::decision::{Attachments, Declared, HostNetwork, Verdict, Wanted, WantedStep};
 use super::pin::Pin;
 use super::pod::PodView;
 use super::reason::{Reason, Remark};
 use crate::network::provider::{Names, multus};
 use crate::network::{MetaPlugin, NetworkKey, NetworkSelection};
 use crate::storage::keys_behind;
-use crate::world::{AttachmentState, NodeLabels};
+use crate::world::{AttachmentState, Declarer, NodeLabels};
 
 /// The most networks that are declared for one pod. Nobody has as many, and each is compared with the others.
 const NETWORKS_MAX: usize = 64;

@@ -5,8 +5,7 @@
 //! are nobody's but get networks all the same, in `guest`; what is done in the end, in `attach` and `host`.
 
 use super::decision::{
-    Decision, Declarer, EffectiveMode, EffectiveProvider, FoundBy, ModeSource, ProviderSource, Recognised, Verdict,
-    Wanted,
+    Decision, EffectiveMode, EffectiveProvider, FoundBy, ModeSource, ProviderSource, Recognised, Verdict, Wanted,
 };
 use super::host::host_network;
 use super::pod::{Admission, PodView};
@@ -14,7 +13,9 @@ use super::reason::{Reason, Remark};
 use super::{INJECT_ANNOTATION, INJECT_DISABLED};
 use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use crate::storage::{Role, System, Treatment};
-use crate::world::{ATTACH_ANNOTATION, Cluster, Mode, NodeInterfaces, Outcome, RoleRule, Snapshot, StorageNetwork};
+use crate::world::{
+    ATTACH_ANNOTATION, Cluster, Declarer, Mode, NodeInterfaces, Outcome, RoleRule, Snapshot, StorageNetwork,
+};
 
 /// The annotation that the kubelet puts on the mirror of a static pod.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";

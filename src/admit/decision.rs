@@ -5,7 +5,7 @@ use std::fmt;
 use super::reason::{Asker, Reason, Remark};
 use crate::network::{NetworkKey, NetworkSelection, Provider};
 use crate::storage::{Role, Selector};
-use crate::world::{ATTACH_ANNOTATION, Cluster, MODE_ANNOTATION, Mode, Outcome, StorageNetwork};
+use crate::world::{ATTACH_ANNOTATION, Cluster, Declarer, MODE_ANNOTATION, Mode, Outcome, StorageNetwork};
 
 /// What to do with one pod, and all that led to it. Borrows the snapshot that it was taken from.
 #[derive(Debug)]
@@ -68,15 +68,6 @@ pub const CUSTOM_SYSTEM: &str = "custom";
 pub const CLIENT_ROLE: &str = "client";
 /// The role of a pod that a StorageNetwork selects by labels and gives no role.
 pub const MEMBER_ROLE: &str = "member";
-
-/// Who declares networks.
-#[derive(Clone, Copy, Debug)]
-pub enum Declarer<'s> {
-    /// A cluster's own resource.
-    Cluster(&'s Cluster),
-    /// A StorageNetwork, for a cluster or for pods.
-    StorageNetwork(&'s StorageNetwork),
-}
 
 /// The mode that applies to one pod, and who says so.
 #[derive(Clone, Copy, Debug)]
@@ -234,23 +225,6 @@ impl FoundBy {
             Self::Request(Asker::Pod) => format!("the annotation {ATTACH_ANNOTATION} names it"),
             Self::Request(Asker::Namespace) => format!("the annotation {ATTACH_ANNOTATION} of its namespace names it"),
         })
-    }
-}
-
-impl<'s> Declarer<'s> {
-    /// Who declares the networks of a cluster: the StorageNetwork that counts in the place of its own resource, where there is
-    /// one.
-    pub(super) fn of(cluster: &'s Cluster, network: Option<&'s StorageNetwork>) -> Self {
-        network.map_or(Self::Cluster(cluster), Self::StorageNetwork)
-    }
-}
-
-impl fmt::Display for Declarer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cluster(cluster) => cluster.fmt(f),
-            Self::StorageNetwork(network) => network.fmt(f),
-        }
     }
 }
 

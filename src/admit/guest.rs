@@ -6,14 +6,14 @@
 
 use super::decide::{Deciding, Part, Risk};
 use super::decision::{
-    CLIENT_ROLE, CUSTOM_SYSTEM, Declarer, EffectiveProvider, FoundBy, MEMBER_ROLE, ProviderSource, Recognised, Verdict,
+    CLIENT_ROLE, CUSTOM_SYSTEM, EffectiveProvider, FoundBy, MEMBER_ROLE, ProviderSource, Recognised, Verdict,
 };
 use super::host::host_network;
 use super::pod::PodView;
 use super::reason::{Asker, Reason, Refusal, Remark};
 use crate::network::Provider;
 use crate::storage::System;
-use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Mode, Outcome, RoleRule, StorageNetwork};
+use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Declarer, Mode, Outcome, RoleRule, StorageNetwork};
 
 /// One declaration for a guest, with the provider it asks for.
 struct Offer<'s> {

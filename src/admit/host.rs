@@ -1,10 +1,11 @@
 //! The host network: whether a pod may be put on it.
 
 use super::decide::{OwnedRole, Owner};
-use super::decision::{Declarer, EffectiveProvider, ProviderSource, Verdict};
+use super::decision::{EffectiveProvider, ProviderSource, Verdict};
 use super::pod::PodView;
 use super::reason::Reason;
 use crate::network::provider;
+use crate::world::Declarer;
 
 /// The host network, unless the pod has it, or was rendered for the pod network: daemons are given arguments that only fit the
 /// network they were rendered for.

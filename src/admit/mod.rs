@@ -20,7 +20,7 @@ mod reason;
 
 pub use decide::decide;
 pub use decision::{
-    Attachments, CLIENT_ROLE, CUSTOM_SYSTEM, Decision, Declared, Declarer, EffectiveMode, EffectiveProvider, FoundBy,
+    Attachments, CLIENT_ROLE, CUSTOM_SYSTEM, Decision, Declared, EffectiveMode, EffectiveProvider, FoundBy,
     HostNetwork, MEMBER_ROLE, ModeSource, ProviderSource, Recognised, Verdict, Wanted, WantedStep,
 };
 pub(crate) use object::read_object;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use super::decision::Declarer;
 use crate::network::attachment::AttachmentError;
 use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkKey, NetworkSelection, SpecProblem, shorten};
 use crate::storage::{System, WorkloadKind};
-use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Mode, StorageNetwork};
+use crate::world::{
+    ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Declarer, Mode, StorageNetwork,
+};
 
 /// Why a pod is not changed.
 #[derive(Debug)]

@@ -29,8 +29,8 @@ pub(super) const LIST_LENGTH: usize = 1_000;
 /// read again. No reader knows half as many, and a field takes many times the memory of its text.
 const FIELDS: usize = 100;
 
-/// The fields in the order in which Rook writes them (`NetworkSelectionElement` of the attachment definition client).
-const WRITTEN_FIRST: [&str; 11] = [
+/// The fields that Rook knows, in the order in which it writes them (`NetworkSelectionElement` of the attachment definition client).
+pub(super) const ROOK_KNOWS: [&str; 11] = [
     "name",
     "namespace",
     "ips",
@@ -120,7 +120,7 @@ impl Element {
     /// in place of the older `interfaceRequest`. Fields that Rook drops because it does not know them follow as they stood.
     pub(super) fn canonical(&self, namespace: &str, interface: Option<&str>) -> String {
         let mut object = ObjectWriter::new();
-        for key in WRITTEN_FIRST {
+        for key in ROOK_KNOWS {
             match (key, interface) {
                 ("namespace", _) => object.namespace(namespace),
                 ("interface", Some(interface)) => object.field(key, &json_text(interface)),
@@ -134,7 +134,7 @@ impl Element {
             }
         }
         for (key, value) in &self.fields {
-            let known = WRITTEN_FIRST.iter().any(|known| known.eq_ignore_ascii_case(key));
+            let known = ROOK_KNOWS.iter().any(|known| known.eq_ignore_ascii_case(key));
             if !known && !key.eq_ignore_ascii_case("interfaceRequest") {
                 object.field(key, value.get());
             }

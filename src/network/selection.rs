@@ -7,7 +7,7 @@
 
 use thiserror::Error;
 
-use super::element::{Element, Elements, LIST_LENGTH, json_text};
+use super::element::{Element, Elements, LIST_LENGTH, ROOK_KNOWS, json_text};
 use super::foreign::shorten;
 use super::name::AttachmentRef;
 
@@ -78,6 +78,17 @@ pub enum SelectorError {
     /// The one selection is at fault.
     #[error("it {0}")]
     Item(String),
+    /// The one selection asks for an interface name that Multus, libcni or Linux refuse.
+    #[error("it {0}")]
+    Interface(String),
+}
+
+/// What is wrong with an item, as the rest of a sentence about it.
+enum ItemFault {
+    /// The name of its interface.
+    Interface(String),
+    /// Anything else.
+    Other(String),
 }
 
 /// Whose rules apply to an item of the short form.
@@ -107,7 +118,7 @@ impl NetworkSelection {
         }
         if !is_json_form(text) {
             return match text.split(',').count() {
-                1 => Self::from_short(text, namespace, Dialect::Rook).map(Some).map_err(SelectorError::Item),
+                1 => Self::from_short(text, namespace, Dialect::Rook).map(Some).map_err(SelectorError::from),
                 count => Err(SelectorError::NotOne(count)),
             };
         }
@@ -116,7 +127,59 @@ impl NetworkSelection {
         let Elements(elements) = serde_json::from_str(list)
             .map_err(|error| SelectorError::NotJson(shorten(&error.to_string()).into_owned()))?;
         let [element] = &elements[..] else { return Err(SelectorError::NotOne(elements.len())) };
-        Self::declared(element, namespace).map(Some).map_err(SelectorError::Item)
+        Self::declared(element, namespace).map(Some).map_err(SelectorError::from)
+    }
+
+    /// What Rook makes of a selector that [`from_selector`](Self::from_selector) takes, where that is something else, as the rest
+    /// of a sentence about it: Rook knows fewer fields, and wraps one object into a list only where nothing stands around it.
+    #[must_use]
+    pub fn read_otherwise_by_rook(selector: &str) -> Option<String> {
+        let text = selector.trim();
+        if !is_json_form(text) {
+            return None;
+        }
+        let is_object = text.starts_with('{') && text.ends_with('}');
+        if is_object && text != selector {
+            return Some(
+                "has white space around its JSON object, which Rook does not take away before it reads the object"
+                    .to_owned(),
+            );
+        }
+        let list = if is_object { format!("[{text}]") } else { text.to_owned() };
+        let Elements(elements) = serde_json::from_str(&list).ok()?;
+        let element = elements.first()?;
+        let is_dropped = |key: &&String| !ROOK_KNOWS.iter().any(|known| known.eq_ignore_ascii_case(key));
+        let dropped: Vec<&str> =
+            element.fields().iter().map(|(key, _)| key).filter(is_dropped).map(String::as_str).collect();
+        (!dropped.is_empty()).then(|| {
+            format!(
+                "has {}, which Rook does not know, and leaves out for the daemons that it makes itself",
+                shorten(&dropped.join(", "))
+            )
+        })
+    }
+
+    /// The addresses that it asks for, as they are written.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.field("ips").and_then(|value| serde_json::from_str(&value).ok()).unwrap_or_default()
+    }
+
+    /// The hardware address that it asks for.
+    #[must_use]
+    pub fn hardware_address(&self) -> Option<String> {
+        self.field("mac").and_then(|value| serde_json::from_str(&value).ok())
+    }
+
+    /// The raw text of a field that is neither the network nor the interface.
+    fn field(&self, key: &str) -> Option<String> {
+        // Most selections say no more than that, and need not be read again.
+        if !self.json.contains(key) {
+            return None;
+        }
+        let element: Element = serde_json::from_str(&self.json).ok()?;
+        let (_, value) = element.fields().iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key))?;
+        Some(value.get().to_owned())
     }
 
     /// The element as compact JSON, with the namespace filled in.
@@ -153,52 +216,52 @@ impl NetworkSelection {
         fields.map(|(key, _)| key.clone()).filter(|key| !plain(key)).collect()
     }
 
-    fn from_short(item: &str, namespace: &str, dialect: Dialect) -> Result<Self, String> {
+    fn from_short(item: &str, namespace: &str, dialect: Dialect) -> Result<Self, ItemFault> {
         let parts: Vec<&str> = item.split('/').collect();
         let (own_namespace, rest) = match parts[..] {
             [rest] => ("", rest),
             [namespace, rest] => (namespace.trim(), rest),
-            _ => return Err(format!("is \"{}\", which has more than one /", shorten(item.trim()))),
+            _ => return Err(ItemFault::Other(format!("is \"{}\", which has more than one /", shorten(item.trim())))),
         };
         let parts: Vec<&str> = rest.split('@').collect();
         let (name, interface) = match parts[..] {
             [name] => (name.trim(), ""),
             [name, interface] => (name.trim(), interface.trim()),
-            _ => return Err(format!("is \"{}\", which has more than one @", shorten(item.trim()))),
+            _ => return Err(ItemFault::Other(format!("is \"{}\", which has more than one @", shorten(item.trim())))),
         };
         for (what, text) in [("namespace", own_namespace), ("name", name)] {
             if !text.is_empty() && !is_dns_label(text) {
                 let text = shorten(text);
-                return Err(format!(
+                return Err(ItemFault::Other(format!(
                     "has the {what} \"{text}\", which the short form does not take (lower case letters, digits and -; a name with dots needs the JSON form)"
-                ));
+                )));
             }
         }
         match dialect {
             Dialect::Rook if !interface.is_empty() && !is_dns_label(interface) => {
                 let interface = shorten(interface);
-                return Err(format!(
+                return Err(ItemFault::Interface(format!(
                     "asks for the interface \"{interface}\", which the short form does not take (lower case letters, digits and -)"
-                ));
+                )));
             }
-            Dialect::Rook | Dialect::Multus => check_interface(interface)?,
+            Dialect::Rook | Dialect::Multus => check_interface(interface).map_err(ItemFault::Interface)?,
         }
         let attachment = Self::named(name, own_namespace, namespace)?;
         Ok(Self::plain(attachment, Some(interface.to_owned()).filter(|interface| !interface.is_empty())))
     }
 
     /// An element that a cluster declares, written as Rook would write it.
-    fn declared(element: &Element, namespace: &str) -> Result<Self, String> {
+    fn declared(element: &Element, namespace: &str) -> Result<Self, ItemFault> {
         let (attachment, interface) = Self::looked_into(element, namespace)?;
         if let Some(interface) = &interface {
-            check_interface(interface)?;
+            check_interface(interface).map_err(ItemFault::Interface)?;
         }
         let json = element.canonical(&attachment.namespace, interface.as_deref()).into();
         Ok(Self { attachment, interface, json })
     }
 
     /// An element that stands on a pod, written as it stood but for its namespace.
-    fn kept(element: &Element, namespace: &str) -> Result<Self, String> {
+    fn kept(element: &Element, namespace: &str) -> Result<Self, ItemFault> {
         let (attachment, interface) = Self::looked_into(element, namespace)?;
         let json = element.with_namespace(&attachment.namespace).into();
         Ok(Self { attachment, interface, json })
@@ -225,6 +288,29 @@ impl NetworkSelection {
     }
 }
 
+impl ItemFault {
+    fn into_text(self) -> String {
+        match self {
+            Self::Interface(fault) | Self::Other(fault) => fault,
+        }
+    }
+}
+
+impl From<String> for ItemFault {
+    fn from(fault: String) -> Self {
+        Self::Other(fault)
+    }
+}
+
+impl From<ItemFault> for SelectorError {
+    fn from(fault: ItemFault) -> Self {
+        match fault {
+            ItemFault::Interface(fault) => Self::Interface(fault),
+            ItemFault::Other(fault) => Self::Item(fault),
+        }
+    }
+}
+
 /// Whether an annotation is no longer than Kubernetes would store, which is to be known before it is looked into.
 pub(super) fn check_length(value: &str) -> Result<(), AnnotationError> {
     if value.len() > ANNOTATIONS_MAX { Err(AnnotationError::TooLong { bytes: value.len() }) } else { Ok(()) }
@@ -244,8 +330,8 @@ pub fn read_annotation(value: &str, namespace: &str) -> Result<Vec<NetworkSelect
     if value.is_empty() {
         return Ok(Vec::new());
     }
-    let item = |(index, selection): (usize, Result<NetworkSelection, String>)| {
-        selection.map_err(|fault| AnnotationError::Item { position: index + 1, fault })
+    let item = |(index, selection): (usize, Result<NetworkSelection, ItemFault>)| {
+        selection.map_err(|fault| AnnotationError::Item { position: index + 1, fault: fault.into_text() })
     };
     if is_json_form(value) {
         let Elements(elements) = serde_json::from_str(value)

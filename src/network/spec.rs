@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::cidr;
+use super::cidr::{self, Family};
 use super::foreign::shorten;
 use super::name::NetworkKey;
 use super::provider::Provider;
-use super::selection::NetworkSelection;
+use super::selection::{NetworkSelection, SelectorError};
 
 /// What a cluster declares about its networks, and found to be valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,25 @@ pub struct NetworkSpec {
     /// What each key selects, in the order of the keys. Only under [`Provider::MULTUS`]: under the others a selector may be
     /// anything (EdgeFS names interfaces of the host there), and is not read.
     pub selections: BTreeMap<NetworkKey, NetworkSelection>,
+    /// The ranges of addresses that it declares for its keys (Rook's `addressRanges`), which go before anything that is read from
+    /// attachment definitions.
+    pub address_ranges: BTreeMap<NetworkKey, Vec<IpNet>>,
+    /// The families that its daemons are to use.
+    pub addressing: Addressing,
+    /// What is not wrong here, and is read otherwise by the operator.
+    pub doubts: Vec<SpecProblem>,
+}
+
+/// The families of addresses that daemons are to use (Rook's `ipFamily` and `dualStack`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Addressing {
+    /// Nothing is said; Rook takes that for IPv4.
+    #[default]
+    NotSaid,
+    /// This one.
+    Only(Family),
+    /// Both.
+    DualStack,
 }
 
 /// What the network field of a system's clusters looks like.
@@ -44,6 +64,18 @@ pub struct SpecProblem {
     pub fault: String,
     /// What to do about it, as a clause.
     pub mend: String,
+    /// What it is about.
+    pub kind: ProblemKind,
+}
+
+/// What a problem is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The spec.
+    #[default]
+    Spec,
+    /// The name of an interface, which Multus, libcni or Linux refuse.
+    Interface,
 }
 
 /// The two names of the map from network key to selector: Rook's own, and that of Rook's network design.
@@ -72,9 +104,13 @@ impl NetworkSpec {
             Some(Provider::Attach(_)) => reader.selections(&selectors, keys, namespace),
             _ => BTreeMap::new(),
         };
-        reader.address_ranges(provider, &selectors);
+        let address_ranges = reader.address_ranges(provider, &selectors);
+        let doubts = reader.doubts(&selectors, &selections);
+        let addressing = reader.addressing();
         match provider {
-            Some(provider) if reader.problems.is_empty() => Ok(Self { provider, selections }),
+            Some(provider) if reader.problems.is_empty() => {
+                Ok(Self { provider, selections, address_ranges, addressing, doubts })
+            }
             _ => Err(reader.problems),
         }
     }
@@ -202,14 +238,47 @@ impl<'v> Reader<'v> {
         read_selections(&field, known, namespace, &mut self.problems)
     }
 
-    /// Rules 5 to 8 of Rook's validation. The ranges themselves are for Ceph; a decision does not use them.
-    fn address_ranges(&mut self, provider: Option<Provider>, selectors: &Selectors<'v>) {
+    /// What Rook reads otherwise than this project, where nothing is wrong.
+    fn doubts(
+        &self,
+        selectors: &Selectors<'v>,
+        selections: &BTreeMap<NetworkKey, NetworkSelection>,
+    ) -> Vec<SpecProblem> {
+        let read = |key: &NetworkKey| {
+            let field = format!("{}.{}.{key}", self.path, selectors.field);
+            let fault = NetworkSelection::read_otherwise_by_rook(selectors.texts.get(key.as_str())?)?;
+            let mend = "write it so that both read the same, as [namespace/]name[@interface] or as one JSON object with nothing around it";
+            Some(SpecProblem::new(&field, format!("the selector {fault}"), mend))
+        };
+        selections.keys().filter_map(read).collect()
+    }
+
+    /// The families that daemons use. What is wrong there the API server refuses; no network depends on it.
+    fn addressing(&self) -> Addressing {
+        if self.fields.get("dualStack").and_then(Value::as_bool) == Some(true) {
+            return Addressing::DualStack;
+        }
+        match self.fields.get("ipFamily").and_then(Value::as_str) {
+            Some("IPv4") => Addressing::Only(Family::V4),
+            Some("IPv6") => Addressing::Only(Family::V6),
+            Some(_) | None => Addressing::NotSaid,
+        }
+    }
+
+    /// The ranges that are declared, by rules 5 to 8 of Rook's validation. They are for Ceph; a decision does not use them.
+    fn address_ranges(
+        &mut self,
+        provider: Option<Provider>,
+        selectors: &Selectors<'v>,
+    ) -> BTreeMap<NetworkKey, Vec<IpNet>> {
+        let mut read: BTreeMap<NetworkKey, Vec<IpNet>> = BTreeMap::new();
         let ranges = match self.fields.get("addressRanges") {
-            None | Some(Value::Null) => return,
+            None | Some(Value::Null) => return read,
             Some(Value::Object(ranges)) => ranges,
             Some(other) => {
                 let fault = format!("it must be a map from network key to CIDRs, not {}", type_name(other));
-                return self.problem("addressRanges", fault, "write for example public: [192.168.20.0/24]");
+                self.problem("addressRanges", fault, "write for example public: [192.168.20.0/24]");
+                return read;
             }
         };
         let mut declared = Vec::new();
@@ -225,12 +294,13 @@ impl<'v> Reader<'v> {
                 }
             };
             for range in list {
-                if range.as_str().and_then(cidr::parse_cidr).is_none() {
-                    self.problem(
+                match range.as_str().and_then(cidr::parse_cidr) {
+                    Some(range) => read.entry(key.as_str().into()).or_default().push(range.trunc()),
+                    None => self.problem(
                         &field,
                         format!("{range} is no CIDR"),
                         "write an address and a prefix length, such as 192.168.20.0/24",
-                    );
+                    ),
                 }
             }
             if !list.is_empty() {
@@ -254,6 +324,7 @@ impl<'v> Reader<'v> {
             }
             Some(Provider::None | Provider::Host) | None => {}
         }
+        read
     }
 
     fn problem(&mut self, field: &str, fault: String, mend: &str) {
@@ -287,7 +358,8 @@ pub fn read_selections<'t>(
         });
         if let (Some((other, _)), Some(interface)) = (taken, &selection.interface) {
             let fault = format!("it asks for the interface \"{interface}\", and so does \"{other}\"");
-            problems.push(SpecProblem::new(&field, fault, "give each network an interface name of its own, or none"));
+            let mend = "give each network an interface name of its own, or none";
+            problems.push(SpecProblem { kind: ProblemKind::Interface, ..SpecProblem::new(&field, fault, mend) });
         }
         selections.insert(key.clone(), selection);
     }
@@ -303,7 +375,13 @@ pub fn read_selection(field: &str, text: &str, namespace: &str) -> Result<Option
         let fault = format!("the selector {:?} is invalid: {error}", shorten(text));
         let mend =
             format!("write [namespace/]name[@interface], such as {namespace}/my-network, or the JSON of one selection");
-        SpecProblem::new(field, fault, &mend)
+        let kind = match error {
+            SelectorError::Interface(_) => ProblemKind::Interface,
+            SelectorError::Blank | SelectorError::NotJson(_) | SelectorError::NotOne(_) | SelectorError::Item(_) => {
+                ProblemKind::Spec
+            }
+        };
+        SpecProblem { kind, ..SpecProblem::new(field, fault, &mend) }
     })
 }
 
@@ -311,7 +389,7 @@ impl SpecProblem {
     /// A problem with the field at a path.
     #[must_use]
     pub fn new(field: &str, fault: String, mend: &str) -> Self {
-        Self { field: field.to_owned(), fault, mend: mend.to_owned() }
+        Self { field: field.to_owned(), fault, mend: mend.to_owned(), kind: ProblemKind::Spec }
     }
 }
 

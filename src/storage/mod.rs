@@ -19,5 +19,5 @@ pub use labels::{LabelRule, Labels};
 pub use resource::{FieldPath, Resource};
 pub use role::{Evidence, HostOverride, OverrideSource, Role, RoleName, RoleOwner, Treatment};
 pub use selector::{Operator, Requirement, Selector};
-pub use system::{ClusterKind, FoundRole, KeyDescription, System, SystemName, keys_behind};
+pub use system::{ClusterKind, FoundRole, KeyDescription, SizeFields, System, SystemName, keys_behind};
 pub use workload::WorkloadKind;

@@ -62,6 +62,21 @@ impl FieldPath {
         self.0.split('.').try_fold(object, |value, name| value.get(name))
     }
 
+    /// How many things the field stands for: a number as it is, a list by its length; where the path leads through a list, what
+    /// its items say is summed. What is no count is none.
+    #[must_use]
+    pub fn count_in(&self, object: &Value) -> u64 {
+        fn count(value: &Value, path: &[&str]) -> u64 {
+            match (path, value) {
+                ([], Value::Array(items)) => u64::try_from(items.len()).unwrap_or(u64::MAX),
+                ([], value) => value.as_u64().unwrap_or_default(),
+                (path, Value::Array(items)) => items.iter().fold(0, |sum, item| sum.saturating_add(count(item, path))),
+                ([name, rest @ ..], value) => value.get(name).map_or(0, |below| count(below, rest)),
+            }
+        }
+        count(object, &self.0.split('.').collect::<Vec<_>>())
+    }
+
     /// The path as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -57,6 +57,24 @@ pub struct ClusterKind {
     /// The pod's label whose value is the name of the cluster.
     #[schemars(extend("pattern" = LABEL_KEY))]
     pub named_by: Option<String>,
+    /// Where it says how large the cluster is. It is used to judge whether a network has addresses enough.
+    #[serde(default)]
+    pub size: SizeFields,
+    /// Where it declares the ranges of addresses of its networks, as a map from network key to CIDRs. Left out: nowhere.
+    pub address_ranges: Option<FieldPath>,
+}
+
+/// Fields that say how large a cluster is. A number counts as it is, a list by its length; a path may lead through the items of a
+/// list, and what they say is summed. What is not said counts as none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SizeFields {
+    /// How many hosts have pods of it: the largest of these.
+    #[serde(default)]
+    pub hosts: Vec<FieldPath>,
+    /// How many pods with networks it has: the sum of these.
+    #[serde(default)]
+    pub members: Vec<FieldPath>,
 }
 
 /// One network key of a system.

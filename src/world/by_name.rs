@@ -54,6 +54,12 @@ impl<T> ByName<T> {
         self.namespaces.values().map(BTreeMap::len).sum()
     }
 
+    /// Namespace, name and value of each, in no particular order of namespaces.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &str, &T)> {
+        let namespaces = self.namespaces.iter();
+        namespaces.flat_map(|(namespace, names)| names.iter().map(move |(name, value)| (&**namespace, &**name, value)))
+    }
+
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {
         self.namespaces.values().flat_map(BTreeMap::values)
     }

@@ -44,6 +44,17 @@ pub struct Cluster {
     pub host_overrides: Vec<(RoleName, bool)>,
     /// Whose pods may ask for the network of its clients.
     pub allowed: AllowedNamespaces,
+    /// How large it is, as far as it says so.
+    pub size: ClusterSize,
+}
+
+/// How large a cluster is at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClusterSize {
+    /// How many hosts have pods of it; none where that is not said.
+    pub hosts: u64,
+    /// How many of its pods are named in its spec.
+    pub members: u64,
 }
 
 /// The namespaces whose pods may ask for the network of a cluster's clients.
@@ -115,6 +126,10 @@ impl Cluster {
             other_problems,
             host_overrides,
             allowed: AllowedNamespaces::of(allowed.split(',')),
+            size: ClusterSize {
+                hosts: kind.size.hosts.iter().map(|path| path.count_in(object)).max().unwrap_or_default(),
+                members: kind.size.members.iter().fold(0, |sum, path| sum.saturating_add(path.count_in(object))),
+            },
         }
     }
 }
@@ -164,11 +179,11 @@ fn read_mode(object: &Value) -> Result<Option<Mode>, SpecProblem> {
         // Only a file can hold this: an off without quotes is a boolean there, which the API server would refuse.
         Some(other) => format!("it must be a text in quotes, such as \"off\", not {}", shorten(&other.to_string())),
     };
-    Err(SpecProblem {
-        field: format!("metadata.annotations[{MODE_ANNOTATION}]"),
+    Err(SpecProblem::new(
+        &format!("metadata.annotations[{MODE_ANNOTATION}]"),
         fault,
-        mend: "mend the value, or remove it to follow the setting".to_owned(),
-    })
+        "mend the value, or remove it to follow the setting",
+    ))
 }
 
 /// A field that says yes or no, or nothing.
@@ -176,10 +191,10 @@ pub(super) fn read_flag(field: &FieldPath, object: &Value) -> Result<Option<bool
     match field.value_in(object) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(flag)) => Ok(Some(*flag)),
-        Some(other) => Err(SpecProblem {
-            field: field.to_string(),
-            fault: format!("it must be true or false, not {}", shorten(&other.to_string())),
-            mend: "mend the value, or remove it to follow the cluster".to_owned(),
-        }),
+        Some(other) => Err(SpecProblem::new(
+            field.as_str(),
+            format!("it must be true or false, not {}", shorten(&other.to_string())),
+            "mend the value, or remove it to follow the cluster",
+        )),
     }
 }

@@ -7,6 +7,7 @@
 mod by_name;
 mod checks;
 mod cluster;
+mod declarer;
 mod entry;
 mod kind;
 pub mod manifests;
@@ -17,7 +18,8 @@ mod storage_network;
 mod workload;
 
 pub use checks::{AddressRanges, Checks, Deny, InUse, Isolation, Severity, Surroundings};
-pub use cluster::{ALLOWED_NAMESPACES_ANNOTATION, AllowedNamespaces, Cluster, MODE_ANNOTATION};
+pub use cluster::{ALLOWED_NAMESPACES_ANNOTATION, AllowedNamespaces, Cluster, ClusterSize, MODE_ANNOTATION};
+pub use declarer::Declarer;
 pub use entry::{ATTACH_ANNOTATION, Entry, HostFields};
 pub use kind::{Content, KindPosition, ObjectError, ObjectKind, ObjectName};
 pub use published::Published;

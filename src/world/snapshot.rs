@@ -220,6 +220,24 @@ impl Snapshot {
         needed
     }
 
+    /// How many nodes are known. Where no network depends on nodes, they are not watched, and none is.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Every attachment definition by namespace and name, or why Multus could not load it; in no particular order.
+    pub fn attachments(&self) -> impl Iterator<Item = (&str, &str, &Result<AttachmentDefinition, AttachmentError>)> {
+        self.attachments.entries()
+    }
+
+    /// Every cluster with its system, in the catalogue's order of systems.
+    pub fn clusters_by_system(&self) -> impl Iterator<Item = (&System, &Cluster)> {
+        self.systems().iter().zip(&self.clusters).flat_map(|(system, kinds)| {
+            kinds.iter().flat_map(|index| index.values()).map(move |cluster| (system, cluster.as_ref()))
+        })
+    }
+
     /// How many attachment definitions are known.
     #[must_use]
     pub fn attachment_count(&self) -> usize {

@@ -212,7 +212,7 @@ impl<'r> Reader<'r> {
             let fault = format!("provider {} needs a network to attach", provider.name());
             self.problem("spec.interfaces", fault, "name an attachment definition for a key, or set provider to none");
         }
-        let spec = NetworkSpec { provider, selections };
+        let spec = NetworkSpec { provider, selections, ..NetworkSpec::default() };
         (target, Declared { spec, roles, node_interfaces, default_network })
     }
 
