@@ -3,15 +3,20 @@
 //! A pod with an attachment that cannot be made never starts, so everything that can be known is checked first, and part of the
 //! networks is no better than none.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::decide::{Deciding, Part, Risk};
 use super::decision::{Attachments, Declared, HostNetwork, Verdict, Wanted, WantedStep};
+use super::devices::Devices;
+use super::names::Standing;
 use super::pin::Pin;
 use super::pod::PodView;
-use super::reason::{Reason, Remark};
+use super::reason::Reason;
+use super::remark::Remark;
 use crate::network::provider::{Names, multus};
-use crate::network::{MetaPlugin, NetworkKey, NetworkSelection};
+use crate::network::selection::write_annotation;
+use crate::network::{AttachmentRef, MetaPlugin, NetworkKey, NetworkSelection};
 use crate::storage::keys_behind;
 use crate::world::{AttachmentState, Declarer, NodeLabels};
 
@@ -38,32 +43,41 @@ impl<'s> Deciding<'s> {
             )));
         }
         let text = pod.annotation(plugin.annotation()).unwrap_or_default();
-        let existing = plugin.read(text, namespace);
-        let on_pod: Vec<&NetworkSelection> = existing.as_deref().unwrap_or_default().iter().collect();
-        let interfaces = plugin.interface_names(&on_pod);
-        let is_present = |selection: &NetworkSelection| {
-            let mut on_pod = on_pod.iter().zip(&interfaces);
-            on_pod.any(|(other, interface)| selection.is_met_by(other, Some(interface)))
+        let (existing, unreadable) = match plugin.read(text, namespace) {
+            Ok(existing) => (existing, None),
+            Err(error) => (Vec::new(), Some(error)),
         };
+        let mut standing = Standing::new(plugin, existing);
         let mut added: Vec<Asked<'s>> = Vec::new();
+        let mut new: Vec<Cow<'s, NetworkSelection>> = Vec::new();
         for part in parts {
             let node = self.node_of(part, pod);
             for key in &part.keys {
                 let declared = part.declared(key, node);
+                let mut interface = None;
                 let step = match declared {
                     None => WantedStep::NotDeclared,
                     Some(Declared { selection, .. }) if self.is_wanted_already(selection) => WantedStep::SameAsEarlier,
-                    Some(Declared { selection, .. }) if is_present(selection) => WantedStep::Present,
-                    Some(Declared { selection, .. }) => {
-                        added.push((part.declarer, selection));
-                        WantedStep::Add
+                    Some(declared) => {
+                        let selection = declared.selection;
+                        let name = self.name_for(&declared, plugin, &standing);
+                        let step = standing.meet(selection, name.as_deref());
+                        if step == WantedStep::Add {
+                            let named = name.as_deref().and_then(|name| selection.with_interface(name));
+                            added.push((part.declarer, selection));
+                            new.push(named.map_or(Cow::Borrowed(selection), Cow::Owned));
+                        }
+                        // Where it stands there under another name, that one is kept.
+                        interface =
+                            name.filter(|name| step != WantedStep::Present || standing.has_under(selection, name));
+                        step
                     }
                 };
-                self.wanted.push(Wanted { key, declared, step });
+                self.wanted.push(Wanted { key, declared, interface, step });
             }
         }
-        let default_network = parts.iter().find_map(|part| Some((part.declarer, part.default_network?)));
-        if default_network.is_none() && self.wanted.iter().all(|wanted| wanted.step == WantedStep::NotDeclared) {
+        let asked_default = parts.iter().find_map(|part| Some((part.declarer, part.default_network?)));
+        if asked_default.is_none() && self.wanted.iter().all(|wanted| wanted.step == WantedStep::NotDeclared) {
             let only_on_nodes = parts.iter().find_map(Part::key_only_on_nodes);
             return Err(
                 only_on_nodes.map_or(Reason::NothingDeclared, |(declarer, key)| Reason::NotOnNode(declarer, key))
@@ -74,25 +88,31 @@ impl<'s> Deciding<'s> {
             (true, Risk::Taken) => HostNetwork::Left,
             (true, Risk::None) => return Err(Reason::OnHostNetwork),
         };
-        let existing = existing.map_err(|error| Reason::UnreadableAnnotation(plugin, error))?;
-        let default_network = default_network.filter(|asked| self.replaces_default(*asked, plugin, pod));
-        if added.is_empty() && default_network.is_none() && host_network == HostNetwork::NotUsed {
+        if let Some(error) = unreadable {
+            return Err(Reason::UnreadableAnnotation(plugin, error));
+        }
+        let default_network = asked_default.filter(|asked| self.replaces_default(*asked, plugin, pod));
+        // The one that the pod has in the end, its own included.
+        let chosen_default = match (default_network, plugin.default_network_annotation()) {
+            (Some((_, selection)), _) => Some(Cow::Borrowed(selection)),
+            (None, Some(annotation)) => own_default_network(pod, annotation).map(Cow::Owned),
+            (None, None) => None,
+        };
+        let new: Vec<&NetworkSelection> = new.iter().map(|selection| &**selection).collect();
+        let devices = self.devices_of(plugin, &standing, &new, asked_default, chosen_default.as_deref(), pod);
+        let is_list_as_wanted = new.is_empty() && standing.named.is_empty();
+        if is_list_as_wanted && default_network.is_none() && host_network == HostNetwork::NotUsed && devices.is_none() {
             return Err(Reason::Agrees);
         }
         if plugin.names() == Names::AttachmentDefinitions {
             let all: Vec<Asked<'s>> = added.iter().copied().chain(default_network).collect();
             self.check_definitions(&all)?;
         }
-        let new: Vec<&'s NetworkSelection> = added.iter().map(|(_, selection)| *selection).collect();
-        check_plugin(plugin, &existing, &new, pod, namespace)?;
-        let own_interface = match (default_network, plugin.default_network_annotation()) {
-            (Some((_, selection)), _) => selection.interface.clone(),
-            (None, Some(annotation)) => own_default_network(pod, annotation).and_then(|own| own.interface),
-            (None, None) => None,
-        };
-        check_interfaces(plugin, &existing, &new, own_interface)?;
+        check_plugin(plugin, &standing.selections, &new, pod, namespace)?;
+        check_interfaces(plugin, &standing, &added, &new, chosen_default.and_then(|own| own.interface.clone()))?;
         let mut annotations = Vec::new();
-        if !new.is_empty() {
+        if !is_list_as_wanted {
+            let text = if standing.named.is_empty() { text } else { &write_annotation(&standing.selections) };
             let written = plugin.write(text, namespace, &new);
             let written = written.map_err(|error| Reason::UnreadableAnnotation(plugin, error))?;
             annotations.push((plugin.annotation(), written));
@@ -104,7 +124,30 @@ impl<'s> Deciding<'s> {
         if host_network == HostNetwork::Left {
             self.remarks.push(Remark::RiskTaken);
         }
-        Ok(Verdict::Attach(Attachments { annotations, default_network, host_network }))
+        Ok(Verdict::Attach(Attachments { annotations, default_network, host_network, devices }))
+    }
+
+    /// The devices for what a pod has in the end: its list with what is `new`, and the default network that was chosen, which Multus
+    /// gives a device as well (multus-cni `tryLoadK8sPodDefaultNetwork`).
+    fn devices_of(
+        &mut self,
+        plugin: &dyn MetaPlugin,
+        standing: &Standing<'s>,
+        new: &[&NetworkSelection],
+        asked_default: Option<Asked<'s>>,
+        chosen_default: Option<&NetworkSelection>,
+        pod: &PodView<'_>,
+    ) -> Option<Devices<'s>> {
+        let wanted: Vec<&'s AttachmentRef> = {
+            let asked_default = asked_default.map(|(_, selection)| selection);
+            let agrees =
+                |asked: &&NetworkSelection| chosen_default.is_some_and(|chosen| chosen.attachment == asked.attachment);
+            let listed = self.wanted.iter().filter_map(|wanted| wanted.declared.map(|declared| declared.selection));
+            listed.chain(asked_default.filter(agrees)).map(|selection| &selection.attachment).collect()
+        };
+        let all = standing.selections.iter().chain(new.iter().copied()).chain(chosen_default);
+        let all: Vec<&AttachmentRef> = all.map(|selection| &selection.attachment).collect();
+        self.devices(plugin, wanted.into_iter(), &all, pod)
     }
 
     /// The labels of the node that the pod is bound to, where the networks of `part` depend on it. Where it is bound to none, or
@@ -132,8 +175,8 @@ impl<'s> Deciding<'s> {
     }
 
     fn is_wanted_already(&self, selection: &NetworkSelection) -> bool {
-        let mut earlier = self.wanted.iter().filter_map(|wanted| wanted.declared);
-        earlier.any(|earlier| selection.is_met_by(earlier.selection, earlier.selection.interface.as_deref()))
+        let mut earlier = self.wanted.iter().filter_map(|wanted| Some((wanted.declared?, wanted.interface_name())));
+        earlier.any(|(earlier, interface)| selection.is_met_by(earlier.selection, interface))
     }
 
     /// Whether a default network is to be written. What the pod chooses itself is kept, and remarked where it is another.
@@ -213,7 +256,7 @@ impl<'s> Part<'s> {
 fn check_plugin<'s>(
     plugin: &'static dyn MetaPlugin,
     existing: &[NetworkSelection],
-    added: &[&'s NetworkSelection],
+    added: &[&NetworkSelection],
     pod: &PodView<'_>,
     namespace: &str,
 ) -> Result<(), Reason<'s>> {
@@ -235,33 +278,39 @@ fn own_default_network(pod: &PodView<'_>, annotation: &str) -> Option<NetworkSel
     multus::read_default_network(pod.annotation(annotation)?, multus::MULTUS_NAMESPACE).ok()
 }
 
-/// No network is added whose interface would have the name of another one's: Multus would take the whole pod down again. The
-/// pod has one interface beside the list, which has the name that its default network asks for, where it asks for one.
+/// No network is added whose interface would have the name of another one's, and none is given such a name: Multus would take the
+/// whole pod down again. The pod has one interface beside the list, which has the name that its default network asks for, where it
+/// asks for one.
 fn check_interfaces<'s>(
     plugin: &'static dyn MetaPlugin,
-    existing: &[NetworkSelection],
-    added: &[&'s NetworkSelection],
+    standing: &Standing<'s>,
+    added: &[Asked<'s>],
+    new: &[&NetworkSelection],
     of_default_network: Option<String>,
 ) -> Result<(), Reason<'s>> {
-    let all: Vec<&NetworkSelection> = existing.iter().chain(added.iter().copied()).collect();
+    let all: Vec<&NetworkSelection> = standing.selections.iter().chain(new.iter().copied()).collect();
     let names = plugin.interface_names(&all);
+    // The networks whose names are our doing. What the pod's own list does by itself is its own.
+    let ours = |index: usize| match index.checked_sub(standing.selections.len()) {
+        Some(index) => added.get(index).map(|(_, selection)| &selection.attachment),
+        None => standing.named.iter().find(|(at, _)| *at == index).map(|(_, attachment)| *attachment),
+    };
     if let Some(own) = plugin.own_interface() {
         let own = of_default_network.unwrap_or_else(|| own.to_owned());
-        if let Some(at) = names.iter().skip(existing.len()).position(|name| *name == own) {
+        let mut of_that_name = (0..names.len()).filter(|index| names[*index] == own);
+        if let Some(attachment) = of_that_name.find_map(ours) {
             return Err(Reason::ProviderObstacle(format!(
-                "the network {} would be the interface {own}, which the pod has already; give it another name",
-                added[at].attachment
+                "the network {attachment} would be the interface {own}, which the pod has already; give it another name"
             )));
         }
     }
     let mut first_with: HashMap<&str, usize> = HashMap::new();
     for (index, name) in names.iter().enumerate() {
-        let Some(other) = first_with.insert(name, index).filter(|_| index >= existing.len()) else { continue };
-        return Err(Reason::InterfaceConflict {
-            interface: name.clone(),
-            added: &added[index - existing.len()].attachment,
-            other: all[other].attachment.clone(),
-        });
+        let Some(other) = first_with.insert(name, index) else { continue };
+        let conflict = ours(index).map(|added| (added, other)).or_else(|| Some((ours(other)?, index)));
+        let Some((added, other)) = conflict else { continue };
+        let other = all[other].attachment.clone();
+        return Err(Reason::InterfaceConflict { interface: name.clone(), added, other });
     }
     Ok(())
 }

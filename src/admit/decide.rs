@@ -9,7 +9,8 @@ use super::decision::{
 };
 use super::host::host_network;
 use super::pod::{Admission, PodView};
-use super::reason::{Reason, Remark};
+use super::reason::Reason;
+use super::remark::Remark;
 use super::{INJECT_ANNOTATION, INJECT_DISABLED};
 use crate::network::{NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use crate::storage::{Role, System, Treatment};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::reason::{Asker, Reason, Remark};
+use super::devices::Devices;
+use super::reason::{Asker, Reason};
+use super::remark::Remark;
 use crate::network::{NetworkKey, NetworkSelection, Provider};
 use crate::storage::{Role, Selector};
 use crate::world::{ATTACH_ANNOTATION, Cluster, Declarer, MODE_ANNOTATION, Mode, Outcome, StorageNetwork};
@@ -116,6 +118,8 @@ pub struct Wanted<'s> {
     pub key: &'s NetworkKey,
     /// What is declared for it.
     pub declared: Option<Declared<'s>>,
+    /// The interface name that the setting gives it, where what is declared asks for none.
+    pub interface: Option<String>,
     /// What is to be done about it.
     pub step: WantedStep,
 }
@@ -136,6 +140,8 @@ pub struct Declared<'s> {
 pub enum WantedStep {
     /// It is to be added.
     Add,
+    /// The pod has it already, without an interface name, and gets that.
+    Name,
     /// The pod has it already.
     Present,
     /// An earlier key selects the same attachment.
@@ -147,7 +153,7 @@ pub enum WantedStep {
 /// What follows for the pod.
 #[derive(Debug)]
 pub enum Verdict<'s> {
-    /// Write these annotations.
+    /// Write these annotations, and what goes with them.
     Attach(Attachments<'s>),
     /// Put the pod on the host network.
     UseHostNetwork,
@@ -164,6 +170,8 @@ pub struct Attachments<'s> {
     pub default_network: Option<&'s NetworkSelection>,
     /// Whether the pod is taken off the host network, where nothing can be attached.
     pub host_network: HostNetwork,
+    /// The devices that it has to request besides.
+    pub devices: Option<Devices<'s>>,
 }
 
 /// What becomes of the host network of a pod that networks are attached to.
@@ -173,6 +181,14 @@ pub enum HostNetwork {
     NotUsed,
     /// The pod leaves it. Never but for pods whose risk the user takes by a setting that names it.
     Left,
+}
+
+impl Wanted<'_> {
+    /// The interface name that it has or gets: what is declared, else what the setting gives it.
+    #[must_use]
+    pub fn interface_name(&self) -> Option<&str> {
+        self.declared.and_then(|declared| declared.selection.interface.as_deref()).or(self.interface.as_deref())
+    }
 }
 
 impl<'s> Decision<'s> {

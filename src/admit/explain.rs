@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::decision::{Decision, Declared, HostNetwork, Verdict, Wanted, WantedStep};
+use super::devices::{DeviceRequest, Devices};
 use super::pod::PodView;
 use super::{INJECT_ANNOTATION, INJECT_DISABLED, INJECT_ENABLED};
 use crate::network::NetworkSelection;
@@ -68,6 +69,13 @@ pub fn steps(decision: &Decision<'_>, pod: &PodView<'_>) -> Vec<Step> {
                 HostNetwork::NotUsed => {}
                 HostNetwork::Left => step("change", "hostNetwork: false".to_owned(), None),
             }
+            for DeviceRequest { resource, needed, requested } in requested(attachments.devices.as_ref()) {
+                let because = match needed {
+                    1 => "one attachment needs a device of it".to_owned(),
+                    needed => format!("{needed} attachments need a device of it each"),
+                };
+                step("change", format!("containers[0] requests {requested} of {resource}"), Some(because));
+            }
             for (annotation, value) in &attachments.annotations {
                 step("change", format!("annotation {annotation}: {value}"), None);
                 let before = pod.annotation(annotation).unwrap_or_default();
@@ -95,9 +103,19 @@ pub fn summary(decision: &Decision<'_>) -> String {
     match &decision.verdict {
         Verdict::Attach(attachments) => {
             let added = decision.added().map(|selection| named_apart(selection, decision.added()));
+            let named = decision.wanted.iter().filter(|wanted| wanted.step == WantedStep::Name);
+            let named = named.filter_map(|wanted| {
+                let attachment = &wanted.declared?.selection.attachment;
+                Some(format!("the interface name {} for {attachment}", wanted.interface.as_deref()?))
+            });
             let default =
                 attachments.default_network.map(|selection| format!("the default network {}", selection.attachment));
-            let networks: Vec<String> = added.chain(default).collect();
+            // Devices are told of only where they are all there is to tell: else they are what the networks need.
+            let mut networks: Vec<String> = added.chain(default).chain(named).collect();
+            if networks.is_empty() {
+                let devices = requested(attachments.devices.as_ref()).iter();
+                networks.extend(devices.map(|one| format!("a request for devices of {}", one.resource)));
+            }
             let [and_leaves, leaves] =
                 if decision.is_carried_out() { ["leaves", "leaves"] } else { ["leave", "would leave"] };
             match (attachments.host_network, networks.is_empty()) {
@@ -164,7 +182,7 @@ pub fn refusal(decision: &Decision<'_>) -> Option<String> {
 }
 
 /// The annotations for the audit log: cluster, role and StorageNetworks where they are known, the mode where it is not to enforce, then the
-/// networks that were (or would have been) attached or the reason for leaving the pod alone. The API server puts the webhook's name before each key.
+/// networks that were (or would have been) attached with the interfaces that were named and the devices that are requested, or the reason for leaving the pod alone. The API server puts the webhook's name before each key.
 #[must_use]
 pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)> {
     let mut annotations = Vec::with_capacity(4);
@@ -186,6 +204,16 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
             let default = attachments.default_network.map(|selection| format!("default={}", selection.attachment));
             let networks: Vec<String> = attached(decision).chain(default).collect();
             annotations.push(("networks", networks.join(",")));
+            let named = decision.wanted.iter().filter(|wanted| wanted.step == WantedStep::Name);
+            let named: Vec<String> =
+                named.filter_map(|wanted| Some(format!("{}={}", wanted.key, wanted.interface.as_deref()?))).collect();
+            if !named.is_empty() {
+                annotations.push(("interfaces", named.join(",")));
+            }
+            if let Some(devices) = &attachments.devices {
+                let devices = devices.requests.iter().map(|one| format!("{}={}", one.resource, one.requested));
+                annotations.push(("devices", devices.collect::<Vec<_>>().join(",")));
+            }
         }
         Verdict::UseHostNetwork => annotations.push(("networks", "host".to_owned())),
         Verdict::Leave(reason) => annotations.push(("reason", reason.name().to_owned())),
@@ -199,14 +227,20 @@ fn attached(decision: &Decision<'_>) -> impl Iterator<Item = String> {
     added.filter_map(|wanted| Some(format!("{}={}", wanted.key, wanted.declared?.selection.attachment)))
 }
 
+/// What is requested for devices, if anything.
+fn requested<'d, 's>(devices: Option<&'d Devices<'s>>) -> &'d [DeviceRequest<'s>] {
+    devices.map(|devices| devices.requests.as_slice()).unwrap_or_default()
+}
+
 fn describe_wanted(wanted: &Wanted<'_>, is_changed: bool) -> (String, String) {
     let Some(Declared { key, selection, on_nodes }) = wanted.declared else {
         return (format!("{}: none", wanted.key), "nothing is declared for it".to_owned());
     };
-    let interface = match &selection.interface {
+    let interface = match wanted.interface_name() {
         Some(interface) => format!(" as interface {interface}"),
         None => String::new(),
     };
+    let by_setting = if wanted.interface.is_some() { "; named by the setting interface-names" } else { "" };
     let on_nodes = on_nodes.map(|nodes| format!(" on nodes with {nodes}")).unwrap_or_default();
     let declared = if key == wanted.key {
         format!("declared for {key}{on_nodes}")
@@ -216,9 +250,11 @@ fn describe_wanted(wanted: &Wanted<'_>, is_changed: bool) -> (String, String) {
     let step = match wanted.step {
         WantedStep::Add if is_changed => "added",
         WantedStep::Add => "the pod does not have it",
+        WantedStep::Name if is_changed => "the pod has it already, and its interface gets the name",
+        WantedStep::Name => "the pod has it without the interface name",
         WantedStep::Present => "the pod has it already",
         WantedStep::SameAsEarlier => "the same attachment as before, attached once",
         WantedStep::NotDeclared => "not declared",
     };
-    (format!("{}: {}{interface}", wanted.key, selection.attachment), format!("{declared}; {step}"))
+    (format!("{}: {}{interface}", wanted.key, selection.attachment), format!("{declared}{by_setting}; {step}"))
 }

@@ -10,7 +10,8 @@ use super::decision::{
 };
 use super::host::host_network;
 use super::pod::PodView;
-use super::reason::{Asker, Reason, Refusal, Remark};
+use super::reason::{Asker, Reason, Refusal};
+use super::remark::Remark;
 use crate::network::Provider;
 use crate::storage::System;
 use crate::world::{ATTACH_ANNOTATION, AllowedNamespaces, Cluster, Declarer, Mode, Outcome, RoleRule, StorageNetwork};

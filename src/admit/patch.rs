@@ -2,13 +2,14 @@
 //!
 //! Built from the decision, never by comparing documents. A patch that does not apply rejects the pod even under
 //! failurePolicy Ignore, so every path that an operation needs is known to be there: an annotations map that is absent or
-//! `null` is added whole.
+//! `null` is added whole, and so are the resources of a container.
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::decision::{Attachments, Decision, HostNetwork, Verdict};
+use super::devices::{DeviceRequest, Devices, Presence};
 use super::pod::PodView;
 
 /// The DNS policy that goes with the host network; with the default one, cluster names would not resolve there.
@@ -50,7 +51,40 @@ fn attach(attachments: &Attachments<'_>, pod: &PodView<'_>) -> Vec<PatchOperatio
         HostNetwork::NotUsed => {}
         HostNetwork::Left => operations.push(add(&["spec", "hostNetwork"], Value::Bool(false))),
     }
+    operations.extend(attachments.devices.iter().flat_map(request));
     operations
+}
+
+/// The first container requests devices. Requests and limits are both written, and equal: Kubernetes takes no other request for
+/// a device (`ValidateResourceRequirements` of the API server).
+fn request(devices: &Devices<'_>) -> Vec<PatchOperation> {
+    let Devices { requests, resources_there, requests_there, limits_there } = devices;
+    let quantity = |requested: u64| Value::from(requested.to_string());
+    let all = || -> Map<String, Value> {
+        requests.iter().map(|one| (one.resource.to_owned(), quantity(one.requested))).collect()
+    };
+    let of_first = ["spec", "containers", "0", "resources"];
+    match resources_there {
+        Presence::Absent => {
+            let both = ["requests", "limits"].map(|list| (list.to_owned(), Value::Object(all())));
+            vec![add(&of_first, Value::Object(both.into_iter().collect()))]
+        }
+        Presence::There => {
+            let in_list = |(list, there): (&str, &Presence)| {
+                let path = [&of_first[..], &[list]].concat();
+                match there {
+                    Presence::Absent => vec![add(&path, Value::Object(all()))],
+                    Presence::There => {
+                        let one = |one: &DeviceRequest<'_>| {
+                            add(&[&path[..], &[one.resource]].concat(), quantity(one.requested))
+                        };
+                        requests.iter().map(one).collect()
+                    }
+                }
+            };
+            [("requests", requests_there), ("limits", limits_there)].into_iter().flat_map(in_list).collect()
+        }
+    }
 }
 
 fn add(path: &[&str], value: Value) -> PatchOperation {

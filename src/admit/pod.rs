@@ -67,7 +67,8 @@ pub struct PodSpec<'a> {
     pub(super) affinity: Option<&'a RawValue>,
     host_users: Option<bool>,
     security_context: Option<&'a RawValue>,
-    containers: Option<&'a RawValue>,
+    pub(super) resource_claims: Option<&'a RawValue>,
+    pub(super) containers: Option<&'a RawValue>,
     init_containers: Option<&'a RawValue>,
 }
 
@@ -140,6 +141,7 @@ read_object!(PodSpec {
     "affinity" => affinity,
     "hostUsers" => host_users,
     "securityContext" => security_context,
+    "resourceClaims" => resource_claims,
     "containers" => containers,
     "initContainers" => init_containers,
 });

@@ -1,13 +1,11 @@
-//! Why a pod is left alone, and what else its owner should know: as data, with a sentence for each.
+//! Why a pod is left alone: as data, with a sentence for each.
 
 use std::fmt;
 
 use crate::network::attachment::AttachmentError;
-use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkKey, NetworkSelection, SpecProblem, shorten};
+use crate::network::{AnnotationError, AttachmentRef, MetaPlugin, NetworkKey, SpecProblem, shorten};
 use crate::storage::{System, WorkloadKind};
-use crate::world::{
-    ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Declarer, Mode, StorageNetwork,
-};
+use crate::world::{ALLOWED_NAMESPACES_ANNOTATION, ATTACH_ANNOTATION, Cluster, Concern, Declarer, StorageNetwork};
 
 /// Why a pod is not changed.
 #[derive(Debug)]
@@ -139,32 +137,6 @@ pub enum Refusal<'s> {
     NoClientNetwork(&'s System),
     /// The cluster declares no network for clients.
     NothingDeclared(Declarer<'s>, &'s NetworkKey),
-}
-
-/// What the owner of a pod should know, whatever is done with it.
-#[derive(Debug)]
-pub enum Remark<'s> {
-    /// Networks depend on the node, and the pod is not bound to one; it gets what is declared for all.
-    NotBoundToNode(&'s StorageNetwork),
-    /// Networks depend on the node, and nothing is known of the one that the pod is bound to.
-    UnknownNode(&'s StorageNetwork, String),
-    /// The pod chooses its default network itself.
-    OwnDefaultNetwork(&'s StorageNetwork, &'s NetworkSelection),
-    /// A second declaration asks for another provider than the one that counts, and is not followed.
-    OtherProvider {
-        /// Who is followed.
-        followed: Declarer<'s>,
-        /// Who is not.
-        ignored: Declarer<'s>,
-    },
-    /// A client is not attached because of the mode of the cluster that it asks for, and gets what its namespace declares.
-    ClientNotAttached(Declarer<'s>, Mode),
-    /// A client is not attached for this reason, and gets what its namespace declares.
-    ClientLeft(Box<Reason<'s>>),
-    /// A pod of a cluster asks for the network of clients too, which is not read.
-    AttachIgnored,
-    /// The pod leaves the host network at the risk that the setting names.
-    RiskTaken,
 }
 
 impl Reason<'_> {
@@ -368,55 +340,6 @@ impl fmt::Display for Refusal<'_> {
             Self::NothingDeclared(declarer, key) => {
                 write!(f, "and {declarer} declares nothing for {key}, the network for clients")
             }
-        }
-    }
-}
-
-impl Remark<'_> {
-    /// Whether it says which networks a pod gets, and so nothing where it gets none.
-    pub(super) fn is_about_what_is_attached(&self) -> bool {
-        match self {
-            Self::NotBoundToNode(_) | Self::UnknownNode(..) => true,
-            Self::OwnDefaultNetwork(..)
-            | Self::OtherProvider { .. }
-            | Self::ClientNotAttached(..)
-            | Self::ClientLeft(_)
-            | Self::AttachIgnored
-            | Self::RiskTaken => false,
-        }
-    }
-}
-
-impl fmt::Display for Remark<'_> {
-    /// One sentence about a pod, without its name and without a full stop.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotBoundToNode(network) => write!(
-                f,
-                "the networks of {network} depend on the node, and the pod is not bound to one when it is created; it gets those for all nodes"
-            ),
-            Self::UnknownNode(network, node) => write!(
-                f,
-                "the networks of {network} depend on the node, and nothing is known of {}, to which the pod is bound; it gets those for all nodes",
-                shorten(node)
-            ),
-            Self::OwnDefaultNetwork(network, selection) => write!(
-                f,
-                "{network} gives it the default network {}, but the pod chooses its own, which is kept",
-                selection.attachment
-            ),
-            Self::OtherProvider { followed, ignored } => write!(
-                f,
-                "{ignored} asks for another provider than {followed}, and a pod can have one; {ignored} is not followed for it"
-            ),
-            Self::ClientNotAttached(declarer, mode) => {
-                write!(f, "the mode of {declarer} is {}, so its network is not attached", mode.name())
-            }
-            Self::ClientLeft(reason) => reason.fmt(f),
-            Self::AttachIgnored => write!(f, "it is a pod of a storage cluster itself, so {ATTACH_ANNOTATION} is not read"),
-            Self::RiskTaken => f.write_str(
-                "attach-csi-node-plugins-and-risk-hung-mounts asks to take it off the host network: when it restarts, the volumes that it mounted on its node hang",
-            ),
         }
     }
 }

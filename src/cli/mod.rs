@@ -25,10 +25,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
+use crate::network::InterfaceTemplate;
 use crate::storage::{BUILT_IN, Catalogue};
 use crate::watch;
 use crate::world::manifests::{self, Report};
-use crate::world::{Mode, OutcomeRule, Settings, World};
+use crate::world::{DeviceResources, Mode, OutcomeRule, Settings, World};
 
 /// Attaches storage pods to the networks their cluster declares.
 ///
@@ -87,6 +88,14 @@ struct SettingsArgs {
     /// or separated by commas; docs/decisions.md lists the reasons and their default outcomes
     #[arg(long = "outcome", value_name = "REASON=OUTCOME", value_delimiter = ',', env = "ROOK_MULTIHOME_OUTCOME")]
     outcomes: Vec<OutcomeRule>,
+    /// What to do about devices (SR-IOV and others) that the networks of a pod need and the pod does not request: add what is
+    /// missing, skip resources of which it requests any, or off
+    #[arg(long, value_name = "MODE", default_value = DeviceResources::default().name(), env = "ROOK_MULTIHOME_DEVICE_RESOURCES")]
+    device_resources: DeviceResources,
+    /// Name the interfaces of networks that are declared without a name, with Multus: {key}0 makes public0 of the network under
+    /// public. Multus counts net1, net2 where this is not set
+    #[arg(long, value_name = "TEMPLATE", env = "ROOK_MULTIHOME_INTERFACE_NAMES")]
+    interface_names: Option<InterfaceTemplate>,
     #[command(flatten)]
     surroundings: checks::SurroundingsArgs,
 }
@@ -176,10 +185,25 @@ impl Logs {
 
 impl SettingsArgs {
     fn settings(self) -> Settings {
-        let Self { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes, surroundings } =
-            self;
+        let Self {
+            mode,
+            enforce_host_network,
+            attach_csi_node_plugins_and_risk_hung_mounts,
+            outcomes,
+            device_resources,
+            interface_names,
+            surroundings,
+        } = self;
         let checks = surroundings.checks();
-        Settings { mode, enforce_host_network, attach_csi_node_plugins_and_risk_hung_mounts, outcomes, checks }
+        Settings {
+            mode,
+            enforce_host_network,
+            attach_csi_node_plugins_and_risk_hung_mounts,
+            outcomes,
+            device_resources,
+            interface_names,
+            checks,
+        }
     }
 }
 

@@ -116,6 +116,19 @@ impl Element {
         object.finish()
     }
 
+    /// The element as one compact JSON object under an interface name, every other field as it stood. Multus reads the older
+    /// `interfaceRequest` only where `interface` says nothing, so neither may be left beside the name.
+    pub(super) fn with_interface(&self, interface: &str) -> String {
+        let mut object = ObjectWriter::new();
+        for (key, value) in &self.fields {
+            if !["interface", "interfaceRequest"].iter().any(|older| older.eq_ignore_ascii_case(key)) {
+                object.field(key, value.get());
+            }
+        }
+        object.field("interface", &json_text(interface));
+        object.finish()
+    }
+
     /// The element as Rook would write it: known fields first and in Rook's order, under their canonical names, `interface`
     /// in place of the older `interfaceRequest`. Fields that Rook drops because it does not know them follow as they stood.
     pub(super) fn canonical(&self, namespace: &str, interface: Option<&str>) -> String {

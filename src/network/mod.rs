@@ -1,7 +1,7 @@
 //! Networks as a storage cluster declares them and as Multus reads them.
 //!
 //! This room knows the grammar of a cluster's network spec ([`spec`]), of one selector and of the Multus annotation
-//! ([`selection`]), of the meta-plugins that attach networks ([`provider`]), of attachment definitions ([`attachment`]) with their plugins
+//! ([`selection`]), of interface names ([`interface`]), of the meta-plugins that attach networks ([`provider`]), of attachment definitions ([`attachment`]) with their plugins
 //! ([`plugin`]) and where their addresses come from ([`ipam`]), and of address ranges ([`cidr`]). It knows nothing of pods,
 //! roles or storage systems, and must never do I/O: everything here is a function of text.
 
@@ -10,6 +10,7 @@ pub mod cidr;
 mod element;
 mod fields;
 mod foreign;
+pub mod interface;
 pub mod ipam;
 pub mod name;
 pub mod plugin;
@@ -19,6 +20,7 @@ pub mod spec;
 
 pub use attachment::AttachmentDefinition;
 pub use foreign::{shorten, yaml_fault};
+pub use interface::{InterfaceTemplate, UnfitName};
 pub use ipam::Ipam;
 pub use name::{AttachmentRef, NetworkKey};
 pub use plugin::Plugin;

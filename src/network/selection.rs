@@ -12,14 +12,14 @@ use super::foreign::shorten;
 use super::name::AttachmentRef;
 
 /// The longest interface name that Linux takes, in bytes (`IFNAMSIZ` without its final zero).
-const INTERFACE_NAME_MAX: usize = 15;
+pub(super) const INTERFACE_NAME_MAX: usize = 15;
 
 /// The most bytes of all annotations of an object together that Kubernetes stores (apimachinery `TotalAnnotationSizeLimitB`). It
 /// looks only after mutating admission, so that what arrives here may be longer.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
 
 /// The interface that every pod has already.
-const LOOPBACK: &str = "lo";
+pub(super) const LOOPBACK: &str = "lo";
 
 /// One element of the Multus annotation: which attachment definition, under which interface name, and the JSON that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,6 +194,17 @@ impl NetworkSelection {
     #[must_use]
     pub fn is_met_by(&self, other: &Self, interface: Option<&str>) -> bool {
         self.attachment == other.attachment && (self.interface.is_none() || self.interface.as_deref() == interface)
+    }
+
+    /// The same under an interface name, where it asks for none; every other field stays. Nothing where it would have more fields than
+    /// are read.
+    #[must_use]
+    pub fn with_interface(&self, interface: &str) -> Option<Self> {
+        let element: Element = serde_json::from_str(&self.json).ok()?;
+        let json = element.with_interface(interface);
+        // An element may have as many fields as are allowed already, and what is written has to be read again.
+        serde_json::from_str::<Element>(&json).ok()?;
+        Some(Self { attachment: self.attachment.clone(), interface: Some(interface.to_owned()), json: json.into() })
     }
 
     /// A selection that says no more than which network, and under which interface name.
@@ -377,7 +388,7 @@ fn is_json_form(text: &str) -> bool {
 }
 
 /// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, without a limit on the length: Multus has none either.
-fn is_dns_label(text: &str) -> bool {
+pub(super) fn is_dns_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-') && !text.is_empty()
 }
@@ -414,6 +425,28 @@ mod tests {
         let error = read_annotation("a,b@lo", "ns").unwrap_err().to_string();
         assert_eq!(error, "item 2 asks for the interface \"lo\", which every pod has already");
         assert!(NetworkSelection::from_selector("a@lo0", "ns").is_ok());
+    }
+
+    #[test]
+    fn an_interface_name_is_filled_in_beside_every_other_field() {
+        for (value, expected) in [
+            ("a", r#"{"name":"a","namespace":"ns","interface":"x0"}"#),
+            (
+                r#"[{"mac":"02:00:00:00:00:01","name":"a","new":{"b":[1.50]}}]"#,
+                r#"{"mac":"02:00:00:00:00:01","name":"a","namespace":"ns","new":{"b":[1.50]},"interface":"x0"}"#,
+            ),
+            (
+                r#"[{"name":"a","Interface":"","interfaceRequest":null,"interface":null}]"#,
+                r#"{"name":"a","namespace":"ns","interface":"x0"}"#,
+            ),
+        ] {
+            let read = read_annotation(value, "ns").unwrap().remove(0);
+            let named = read.with_interface("x0").unwrap();
+            assert_eq!(named.as_json(), expected);
+            assert_eq!(read_annotation(&write_annotation([&named]), "other").unwrap(), [named]);
+        }
+        let full = format!(r#"[{{"name":"a","namespace":"ns"{}}}]"#, r#","x":0"#.repeat(98));
+        assert_eq!(read_annotation(&full, "ns").unwrap().remove(0).with_interface("x0"), None);
     }
 
     #[test]

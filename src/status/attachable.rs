@@ -3,8 +3,11 @@
 //! By the rules that a decision applies to a pod, for one that names no networks of its own: for the pods of each role, bound to
 //! no node or to one that a single entry of `nodeInterfaces` fits.
 
+use std::borrow::Cow;
+
 use super::networks::in_words;
-use crate::network::{MetaPlugin, NetworkKey, NetworkSelection, Provider};
+use crate::network::provider::Names;
+use crate::network::{InterfaceTemplate, MetaPlugin, NetworkKey, NetworkSelection, Provider};
 use crate::storage::{System, Treatment, keys_behind};
 use crate::world::{Declared, NodeInterfaces, Settings};
 
@@ -44,7 +47,8 @@ pub(super) fn outlook(declared: &Declared, system: Option<&System>, settings: &S
     let (mut everywhere, mut on_nodes) = (false, Vec::new());
     for pods in &all {
         for nodes in std::iter::once(None).chain(declared.node_interfaces.iter().map(Some)) {
-            let selections = pods.selections(declared, system, nodes);
+            let selections = pods.selections(declared, system, nodes, settings.interface_names.as_ref());
+            let selections: Vec<&NetworkSelection> = selections.iter().map(|selection| &**selection).collect();
             if let Some(fault) = fault(pods.plugin, &selections, namespace) {
                 let who = match pods.roles[..] {
                     [] => "pods".to_owned(),
@@ -139,22 +143,30 @@ impl<'s> Pods<'s> {
         declared: &'s Declared,
         system: Option<&'s System>,
         nodes: Option<&NodeInterfaces>,
-    ) -> Vec<&'s NetworkSelection> {
+        template: Option<&InterfaceTemplate>,
+    ) -> Vec<Cow<'s, NetworkSelection>> {
+        let template = match self.plugin.names() {
+            Names::AttachmentDefinitions => template,
+            Names::ItsOwnNetworks => None,
+        };
         let fits = |other: &&NodeInterfaces| {
             nodes.is_some_and(|nodes| other.selector.is_everything() || other.selector == nodes.selector)
         };
         let here: Vec<&NodeInterfaces> = declared.node_interfaces.iter().filter(fits).collect();
-        let mut selections: Vec<&NetworkSelection> = Vec::new();
+        let mut selections: Vec<Cow<'s, NetworkSelection>> = Vec::new();
         for key in &self.keys {
             let found = keys_behind(system, key).find_map(|behind| {
                 let on_nodes = here.iter().find_map(|nodes| nodes.selections.get(behind));
-                on_nodes.or_else(|| declared.spec.selections.get(behind))
+                Some((behind, on_nodes.or_else(|| declared.spec.selections.get(behind))?))
             });
-            let is_new = |found: &&NetworkSelection| {
+            let is_new = |(_, found): &(&NetworkKey, &NetworkSelection)| {
                 !selections.iter().any(|earlier| found.is_met_by(earlier, earlier.interface.as_deref()))
             };
-            if let Some(found) = found.filter(is_new) {
-                selections.push(found);
+            if let Some((behind, found)) = found.filter(is_new) {
+                let name =
+                    template.filter(|_| found.interface.is_none()).and_then(|template| template.name(behind).ok());
+                let named = name.and_then(|name| found.with_interface(&name));
+                selections.push(named.map_or(Cow::Borrowed(found), Cow::Owned));
             }
         }
         selections

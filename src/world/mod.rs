@@ -23,7 +23,7 @@ pub use declarer::Declarer;
 pub use entry::{ATTACH_ANNOTATION, Entry, HostFields};
 pub use kind::{Content, KindPosition, ObjectError, ObjectKind, ObjectName};
 pub use published::Published;
-pub use settings::{Concern, Mode, Outcome, OutcomeRule, Settings};
+pub use settings::{Concern, DeviceResources, Mode, Outcome, OutcomeRule, Settings};
 pub use snapshot::{AttachmentState, HOSTNAME_LABEL, Knowledge, NodeLabels, Snapshot, World};
 pub use storage_network::{ClusterRef, Declared, NodeInterfaces, RoleRule, StorageNetwork, Target};
 pub use workload::{Lead, OwnerRef, Workload};

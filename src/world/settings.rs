@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::checks::Checks;
-use crate::network::shorten;
+use crate::network::{InterfaceTemplate, shorten};
 
 /// Settings of the process, part of every snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub struct Settings {
     pub attach_csi_node_plugins_and_risk_hung_mounts: bool,
     /// Departures from the default outcomes; the last that names a concern counts.
     pub outcomes: Vec<OutcomeRule>,
+    /// Whether pods are made to request the devices that their networks need.
+    pub device_resources: DeviceResources,
+    /// How the interfaces of networks are named that are declared without a name, with Multus. Multus counts them where nobody says.
+    pub interface_names: Option<InterfaceTemplate>,
     /// What is said about the checks of networks.
     pub checks: Checks,
 }
@@ -33,6 +37,19 @@ pub enum Mode {
     /// Decisions are taken, and what they would have done is said. Nothing is changed and nothing refused.
     Audit,
     /// No decisions are taken, and nothing is said.
+    Off,
+}
+
+/// Whether a pod that gets networks is made to request the devices that they need. Multus hands out devices that the pod has
+/// requested, and no others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceResources {
+    /// What is missing is added to what the pod requests.
+    #[default]
+    Add,
+    /// Nothing is added of a resource that one of its containers requests already, as network-resources-injector does.
+    Skip,
+    /// Nothing is ever added.
     Off,
 }
 
@@ -191,6 +208,30 @@ impl FromStr for Mode {
     }
 }
 
+impl DeviceResources {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Add, Self::Skip, Self::Off];
+
+    /// The name, as in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Skip => "skip",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl FromStr for DeviceResources {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|known| known.name() == text);
+        known.ok_or_else(|| format!("\"{}\" is not one of {}", shorten(text), Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
 impl Outcome {
     const ALL: [Self; 3] = [Self::Leave, Self::Warn, Self::Deny];
 
@@ -256,6 +297,16 @@ mod tests {
             assert_eq!(error, format!("\"{bad}\" is not one of enforce, audit, off"));
         }
         assert_eq!(Settings::default().mode, Mode::Enforce);
+    }
+
+    #[test]
+    fn what_is_done_about_devices_is_read_back_as_written() {
+        for setting in DeviceResources::ALL {
+            assert_eq!(setting.name().parse(), Ok(setting));
+        }
+        let error = "never".parse::<DeviceResources>().unwrap_err();
+        assert_eq!(error, "\"never\" is not one of add, skip, off");
+        assert_eq!(Settings::default().device_resources, DeviceResources::Add);
     }
 
     #[test]
