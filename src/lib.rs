@@ -12,6 +12,7 @@
 //! | [`tls`] | certificates: made, kept, rotated, replaced while serving; those of clients |
 //! | [`wire`] | AdmissionReview v1: reading one, writing the answer. Pure |
 //! | [`admit`] | the decision: what to do with a pod, and why. Pure |
+//! | [`lint`] | networks, checked before pods hang. Pure |
 //! | [`watch`] | Kubernetes in: watches that keep the world up to date |
 //! | [`world`] | the snapshot that decisions read, and how it is put together |
 //! | [`storage`] | storage systems and their roles, as data. Pure |
@@ -35,6 +36,7 @@
 pub mod admit;
 pub mod api;
 pub mod cli;
+pub mod lint;
 pub mod network;
 pub mod serve;
 pub mod status;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::attachable::{Outlook, outlook};
 use super::networks::{Lookup, Named, in_words};
-use super::rivals::{Neighbours, Rival};
 use super::size;
 use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
+use crate::lint::{Neighbours, Rival};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
 use crate::storage::{Resource, System};
 use crate::world::{Cluster, ClusterRef, Declared, Knowledge, MODE_ANNOTATION, Mode, Snapshot, StorageNetwork, Target};

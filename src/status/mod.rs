@@ -12,7 +12,6 @@ pub mod conditions;
 pub mod lease;
 pub mod ledger;
 mod networks;
-mod rivals;
 mod size;
 pub mod standing;
 pub mod writer;

@@ -109,6 +109,36 @@ impl AddressRange {
         }
     }
 
+    /// Everything in a network, with nothing kept back.
+    #[must_use]
+    pub fn all_of(network: IpNet) -> Self {
+        Self::new(network, network.network(), network.broadcast())
+    }
+
+    /// The first address that both hand out.
+    #[must_use]
+    pub fn first_in_common(&self, other: &Self) -> Option<IpAddr> {
+        let mut address = self.first.max(other.first);
+        let last = self.last.min(other.last);
+        if !cidr::overlap(&self.network, &other.network) {
+            return None;
+        }
+        // Each step leaves an exclusion or a gateway behind for good.
+        while address <= last {
+            let of_both = |range: &Self| {
+                let excluded = range.excluded.iter().filter(|excluded| excluded.contains(&address));
+                let end = excluded.map(IpNet::broadcast).max();
+                end.or_else(|| (range.gateway == Gateway::Reserved(address)).then_some(address))
+            };
+            match of_both(self).max(of_both(other)) {
+                None => return Some(address),
+                Some(end) if end >= last => return None,
+                Some(end) => address = cidr::after(end, 1),
+            }
+        }
+        None
+    }
+
     /// Whether `address` can be handed out, by the bounds and the exclusions.
     #[must_use]
     pub fn hands_out(&self, address: IpAddr) -> bool {

@@ -11,7 +11,7 @@ use crate::world::{ClusterRef, Declared, Mode, Snapshot, StorageNetwork, Target}
 
 /// Another StorageNetwork, and how it stands in the way.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Rival<'s> {
+pub enum Rival<'s> {
     /// It is about the same cluster, and older.
     SameCluster(&'s StorageNetwork),
     /// It may select the same pods, is older, and asks for another provider.
@@ -25,7 +25,7 @@ pub(super) enum Rival<'s> {
 /// The StorageNetworks of one namespace that can stand in the way of others there. There may be thousands, so they are not
 /// compared each with each.
 #[derive(Default)]
-pub(super) struct Neighbours<'s> {
+pub struct Neighbours<'s> {
     /// The oldest one about each cluster.
     of_clusters: HashMap<[&'s str; 3], &'s StorageNetwork>,
     /// Those that select pods, by the selector as text,
@@ -42,7 +42,8 @@ struct Few<'s>(Vec<&'s StorageNetwork>);
 
 impl<'s> Neighbours<'s> {
     /// Those among `all`, which are the StorageNetworks of one namespace.
-    pub(super) fn of(snapshot: &Snapshot, mut all: Vec<&'s StorageNetwork>) -> Self {
+    #[must_use]
+    pub fn of(snapshot: &Snapshot, mut all: Vec<&'s StorageNetwork>) -> Self {
         all.sort_by_key(|network| network.age());
         let mut neighbours = Self::default();
         for network in all {
@@ -62,7 +63,8 @@ impl<'s> Neighbours<'s> {
     }
 
     /// What stands in the way of `network`, where anything does.
-    pub(super) fn rival_of(&self, network: &StorageNetwork) -> Option<Rival<'s>> {
+    #[must_use]
+    pub fn rival_of(&self, network: &StorageNetwork) -> Option<Rival<'s>> {
         match network.target.as_ref()? {
             Target::Cluster(cluster) => {
                 let oldest = self.of_clusters.get(&key(cluster)).copied();

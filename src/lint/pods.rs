@@ -1,0 +1,206 @@
+//! Which pods get what is declared, judged before there are any: by role, bound to no node or to one that a single entry of
+//! `nodeInterfaces` fits, and for pods that name no networks of their own.
+//!
+//! The rules are those that a decision applies to a pod; nothing here may be laxer or stricter.
+
+use std::borrow::Cow;
+
+use crate::network::provider::Names;
+use crate::network::{MetaPlugin, NetworkKey, NetworkSelection, NetworkSpec, Provider};
+use crate::storage::{Selector, System, Treatment, keys_behind};
+use crate::world::{Declared, NodeInterfaces, RoleRule, Settings};
+
+/// What is declared for pods: by a StorageNetwork, or by a cluster's own resource, which says nothing of roles and nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct Networks<'s> {
+    /// Provider and networks.
+    pub spec: &'s NetworkSpec,
+    /// What a StorageNetwork says besides.
+    pub declared: Option<&'s Declared>,
+}
+
+/// Pods that get the same.
+#[derive(Debug)]
+pub struct Pods<'s> {
+    /// Their roles; none where they are pods without any.
+    pub roles: Vec<&'s str>,
+    /// The keys whose networks they get, in order.
+    pub keys: Vec<&'s NetworkKey>,
+    /// Who attaches them.
+    pub plugin: &'static dyn MetaPlugin,
+}
+
+impl<'s> Networks<'s> {
+    /// The pods that get networks: of a cluster of `system`, or else by their labels.
+    #[must_use]
+    pub fn pods(self, system: Option<&'s System>, settings: &Settings) -> Vec<Pods<'s>> {
+        match system {
+            Some(system) => self.pods_of_cluster(system, settings),
+            None => self.pods_by_labels(),
+        }
+    }
+
+    /// What is declared for `key` on nodes that `nodes` fits, or on one that nothing is said about: under the key itself or under
+    /// what it falls back to. The key that it stands under comes first.
+    #[must_use]
+    pub fn behind(
+        self,
+        key: &'s NetworkKey,
+        system: Option<&'s System>,
+        nodes: Option<&NodeInterfaces>,
+    ) -> Option<(&'s NetworkKey, &'s NetworkSelection)> {
+        let fits = |other: &&NodeInterfaces| {
+            nodes.is_some_and(|nodes| other.selector.is_everything() || other.selector == nodes.selector)
+        };
+        keys_behind(system, key).find_map(|behind| {
+            let here = self.node_interfaces().iter().filter(fits);
+            let mut on_nodes = here.filter_map(|nodes| nodes.selections.get_key_value(behind));
+            on_nodes.next().or_else(|| self.spec.selections.get_key_value(behind))
+        })
+    }
+
+    /// Where nodes have networks of their own.
+    #[must_use]
+    pub fn node_interfaces(self) -> &'s [NodeInterfaces] {
+        self.declared.map(|declared| declared.node_interfaces.as_slice()).unwrap_or_default()
+    }
+
+    fn rules(self) -> &'s [RoleRule] {
+        self.declared.map(|declared| declared.roles.as_slice()).unwrap_or_default()
+    }
+
+    fn pods_of_cluster(self, system: &'s System, settings: &Settings) -> Vec<Pods<'s>> {
+        let provider = if settings.enforce_host_network { Provider::Host } else { self.spec.provider };
+        let mut all = Vec::new();
+        for role in &system.roles {
+            let rule = self.rules().iter().find(|rule| rule.name == role.name);
+            let own = rule.and_then(|rule| rule.networks.as_ref());
+            let keys: Vec<&NetworkKey> = match (&role.treatment, own) {
+                (Treatment::NeverTouch { at_risk, .. }, _) if settings.attach_csi_node_plugins_and_risk_hung_mounts => {
+                    at_risk.iter().collect()
+                }
+                (Treatment::NeverTouch { .. }, _) | (Treatment::NoNetwork(_), None) => continue,
+                (_, Some(keys)) | (Treatment::Networks(keys), None) => keys.iter().collect(),
+            };
+            add(&mut all, role.name.as_str(), keys, rule.and_then(|rule| rule.provider).unwrap_or(provider));
+        }
+        let Some(declared) = self.declared else { return all };
+        for rule in declared.roles.iter().filter(|rule| system.role(rule.name.as_str()).is_none()) {
+            add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)), rule.provider.unwrap_or(provider));
+        }
+        all
+    }
+
+    fn pods_by_labels(self) -> Vec<Pods<'s>> {
+        let mut all = Vec::new();
+        let Some(declared) = self.declared else { return all };
+        for rule in &declared.roles {
+            let gets_none = rule.networks.as_ref().is_some_and(Vec::is_empty);
+            if !gets_none {
+                let provider = rule.provider.unwrap_or(declared.spec.provider);
+                add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)), provider);
+            }
+            // The first that fits counts, so nobody is left for what follows.
+            if rule.selector.as_ref().is_some_and(Selector::is_everything) {
+                return all;
+            }
+        }
+        if let Provider::Attach(plugin) = declared.spec.provider {
+            all.push(Pods { roles: Vec::new(), keys: declared.keys().collect(), plugin });
+        }
+        all
+    }
+}
+
+/// Adds the pods of a role to those that get the same.
+fn add<'s>(all: &mut Vec<Pods<'s>>, role: &'s str, keys: Vec<&'s NetworkKey>, provider: Provider) {
+    let Provider::Attach(plugin) = provider else { return };
+    match all.iter_mut().find(|pods| pods.keys == keys && pods.plugin == plugin) {
+        Some(pods) => pods.roles.push(role),
+        None if keys.is_empty() => {}
+        None => all.push(Pods { roles: vec![role], keys, plugin }),
+    }
+}
+
+impl<'s> Pods<'s> {
+    /// What is attached to these pods on a node that `nodes` fits, or on one that nothing is said about.
+    #[must_use]
+    pub fn selections(
+        &self,
+        networks: Networks<'s>,
+        system: Option<&'s System>,
+        nodes: Option<&NodeInterfaces>,
+        settings: &Settings,
+    ) -> Vec<Cow<'s, NetworkSelection>> {
+        let template = match self.plugin.names() {
+            Names::AttachmentDefinitions => settings.interface_names.as_ref(),
+            Names::ItsOwnNetworks => None,
+        };
+        let mut selections: Vec<Cow<'s, NetworkSelection>> = Vec::new();
+        for key in &self.keys {
+            let is_new = |(_, found): &(&NetworkKey, &NetworkSelection)| {
+                !selections.iter().any(|earlier| found.is_met_by(earlier, earlier.interface.as_deref()))
+            };
+            if let Some((behind, found)) = networks.behind(key, system, nodes).filter(is_new) {
+                let name =
+                    template.filter(|_| found.interface.is_none()).and_then(|template| template.name(behind).ok());
+                let named = name.and_then(|name| found.with_interface(&name));
+                selections.push(named.map_or(Cow::Borrowed(found), Cow::Owned));
+            }
+        }
+        selections
+    }
+
+    /// Who they are, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.roles[..] {
+            [] => "pods".to_owned(),
+            [role] => format!("pods of the role {role}"),
+            [..] => format!("pods of the roles {}", self.roles.join(", ")),
+        }
+    }
+
+    /// Why `selections` cannot be attached to one of them that has nothing else.
+    #[must_use]
+    pub fn obstacle(&self, selections: &[Cow<'_, NetworkSelection>], namespace: &str) -> Option<Obstacle> {
+        let selections: &[&NetworkSelection] = &selections.iter().map(AsRef::as_ref).collect::<Vec<_>>();
+        if let Some(obstacle) = self.plugin.obstacle(&[], selections, namespace) {
+            return Some(Obstacle::Provider(obstacle));
+        }
+        let names = self.plugin.interface_names(selections);
+        let own = self.plugin.own_interface();
+        if let Some((own, at)) = own.and_then(|own| Some((own, names.iter().position(|name| name == own)?))) {
+            return Some(Obstacle::Interface(format!(
+                "{} asks for the interface {own}, which is that of the pod network; ask for another name, or for none",
+                selections[at].attachment
+            )));
+        }
+        let twice = (0..names.len()).find_map(|at| Some((names[..at].iter().position(|name| *name == names[at])?, at)));
+        twice.map(|(first, second)| {
+            Obstacle::Interface(format!(
+                "{} and {} would both have the interface {}; ask for other names, or for none",
+                selections[first].attachment, selections[second].attachment, names[second]
+            ))
+        })
+    }
+}
+
+/// Why networks cannot be attached, as a sentence with its mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The meta-plugin cannot do it, or not without harm.
+    Provider(String),
+    /// Two interfaces would have one name.
+    Interface(String),
+}
+
+impl Obstacle {
+    /// The sentence.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Provider(text) | Self::Interface(text) => text,
+        }
+    }
+}
