@@ -16,11 +16,13 @@ mod pods;
 mod rivals;
 mod rule;
 mod scene;
+mod table;
 
 pub use checker::{lint, lint_candidate};
 pub use declaration::{Declaration, DeclaredNetwork, Place};
 pub use finding::{Finding, Subject};
 pub use pods::{Networks, Obstacle, Pods};
 pub use rivals::{Neighbours, Rival};
-pub use rule::{Entry, Rule, TABLE};
+pub use rule::{Entry, Rule};
 pub use scene::{Candidate, Scene};
+pub use table::TABLE;
