@@ -169,7 +169,11 @@ fn somebody_edits_the_bundle(plane: &ControlPlane, release: &Release<'_>) {
     plane.kubectl(&["delete", "mutatingwebhookconfiguration", RELEASE]);
     let verbose = || release.replicas[0].running.admin("/readyz?verbose");
     plane.wait_for("the replicas to notice", |_| verbose().0 == 503);
-    assert!(verbose().1.contains("[-] authority: no webhook configuration calls this Service"), "{}", verbose().1);
+    assert!(
+        verbose().1.contains("[-] authority: no MutatingWebhookConfiguration calls this Service"),
+        "{}",
+        verbose().1
+    );
     let mut again = configuration;
     again["metadata"] = json!({"name": RELEASE, "labels": again["metadata"]["labels"], "annotations": again["metadata"]["annotations"]});
     for webhook in again["webhooks"].as_array_mut().unwrap() {
