@@ -246,7 +246,10 @@ impl<'p> Release<'p> {
     /// `certs status` as an administrator runs it.
     pub fn status(&self, more: &[&str]) -> String {
         let mut command = program();
-        command.args(["certs", "status"]).args(more).env("KUBECONFIG", self.plane.path("admin.kubeconfig"));
+        command
+            .args(["certs", "status", "--validating-webhook-configuration", RELEASE])
+            .args(more)
+            .env("KUBECONFIG", self.plane.path("admin.kubeconfig"));
         super::stdout(&mut command)
     }
 
