@@ -23,6 +23,8 @@ pub struct Judgement {
     pub findings: Vec<Judged>,
     /// Whether what follows is done: in audit mode nothing is refused.
     pub mode: Mode,
+    /// The object; none where it says nothing about networks, or nothing about it has changed.
+    pub subject: Option<Subject>,
 }
 
 /// One finding, and what follows from it.
@@ -65,9 +67,10 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     }
     let Some(versions) = change.versions(snapshot) else { return Judgement::default() };
     let newest = versions.new.as_ref().or(versions.old.as_ref());
+    let subject = newest.map(Candidate::subject);
     let mode = newest.and_then(Candidate::mode).unwrap_or(snapshot.settings().mode);
     if mode == Mode::Off {
-        return Judgement { findings: Vec::new(), mode };
+        return Judgement { findings: Vec::new(), mode, subject };
     }
     let checks = &snapshot.settings().checks;
     let found = |candidate: Option<&Candidate>| {
@@ -89,7 +92,7 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
         if protects { Judged { verdict: Verdict::Refused, ..judged } } else { judged }
     }));
     findings.sort_by_key(|judged| (judged.verdict == Verdict::Said, judged.finding.rule.severity()));
-    Judgement { findings, mode }
+    Judgement { findings, mode, subject }
 }
 
 impl Judged {

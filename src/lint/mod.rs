@@ -17,6 +17,7 @@ mod overlap;
 mod pods;
 mod rivals;
 mod rule;
+mod said;
 mod scene;
 mod table;
 mod writing;

@@ -7,6 +7,7 @@ mod ready;
 
 use super::*;
 use crate::api::{InterfaceStatus, NodeStatus};
+use crate::lint::lint;
 use crate::storage::Catalogue;
 use crate::world::manifests::{self, parse_documents};
 use crate::world::{Entry, ObjectKind, Settings, World};
@@ -48,7 +49,7 @@ fn snapshot_with(networks: &[(&str, &str)], settings: Settings) -> Snapshot {
 }
 
 fn status_in(snapshot: &Snapshot, name: &str) -> StorageNetworkStatus {
-    let all = statuses(snapshot).into_iter();
+    let all = statuses(snapshot, &lint(snapshot)).into_iter();
     all.map(|(network, status)| (&network.id.name, status)).find(|(known, _)| *known == name).unwrap().1
 }
 
