@@ -64,7 +64,7 @@ pub fn statuses<'s>(snapshot: &'s Snapshot, findings: &[Finding]) -> Vec<(&'s St
         let neighbours = Neighbours::of(snapshot, networks.clone());
         let status = |network| {
             let sound = Sound { found: found.about(network) };
-            (network, status_of(snapshot, network, neighbours.rival_of(network), sound))
+            (network, status_of(snapshot, network, neighbours.rival_of(network), &sound))
         };
         all.extend(networks.into_iter().map(status));
     }
@@ -75,7 +75,7 @@ fn status_of(
     snapshot: &Snapshot,
     network: &StorageNetwork,
     rival: Option<Rival<'_>>,
-    sound: Sound<'_>,
+    sound: &Sound<'_>,
 ) -> StorageNetworkStatus {
     let meant = Meant::find(snapshot, network);
     let named = network.declared.as_ref().ok().map(|declared| Named::read(snapshot, declared));

@@ -66,7 +66,7 @@ pub fn judged<'a>(uid: &'a str, judgement: &Judgement) -> Answer<'a> {
 
 /// The answer that writes address ranges, or nothing.
 #[must_use]
-pub fn written<'a>(uid: &'a str, writing: Option<Writing>) -> Answer<'a> {
+pub fn written(uid: &str, writing: Option<Writing>) -> Answer<'_> {
     match writing {
         None => Answer::new(uid, None, &Patch::default(), Vec::new(), Vec::new()),
         Some(Writing { patch, warning }) => Answer::new(uid, None, &patch, vec![warning], Vec::new()),

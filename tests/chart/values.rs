@@ -21,6 +21,8 @@ fn what_is_wrong_is_said() {
         (&["namespaces={a}", "tls.selfManaged.colour=red"], "colour"),
         (&["namespaces={a}", "tls.selfManaged.caLifetime=1y"], "caLifetime"),
         (&["namespaces={a}", "settings.outcomes.tired=warn"], "tired"),
+        (&["namespaces={a}", "settings.deviceResources=never"], "deviceResources"),
+        (&["namespaces={a}", "settings.interfaceNames=net0"], "interfaceNames"),
         (&["namespaces={a}", "webhook.daemons.failurePolicy=Maybe"], "failurePolicy"),
         (&["namespaces={a}", "webhookPort=443"], "webhookPort"),
         (&["namespaces={a}", "webhookPort=8080"], "webhookPort and adminPort are both 8080"),
