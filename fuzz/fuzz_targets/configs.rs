@@ -4,8 +4,8 @@
 use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
-use rook_multihome::network::ipam::{Capacity, NetworksUnknown};
 use rook_multihome::network::AttachmentDefinition;
+use rook_multihome::network::ipam::{Capacity, NetworksUnknown};
 use serde_json::json;
 
 /// The most bytes of a sentence. Of texts that somebody else wrote, a sentence repeats no more than 120 characters each.
@@ -25,7 +25,9 @@ fuzz_target!(|config: &str| {
         said(&fault.to_string());
         said(&fault.mend());
     }
-    _ = definition.worst_effect();
+    let count = definition.plugin_faults().count() + definition.ipam_faults().len();
+    assert!(count <= config.len(), "{count} faults of {} bytes", config.len());
+    assert_eq!(definition.worst_effect().is_some(), count > 0);
     for plugin in definition.plugins() {
         _ = plugin.master();
         _ = plugin.allows("ips");

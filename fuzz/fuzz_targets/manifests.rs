@@ -59,7 +59,6 @@ fn ask(snapshot: &Snapshot) {
     for network in snapshot.storage_networks() {
         assert!(snapshot.storage_networks_in(&network.id.namespace).any(|known| known.id == network.id));
         if let Ok(declared) = &network.declared {
-            _ = declared.told_by();
             _ = (declared.role_for(&NodeLabels::new()), declared.keys().count());
         }
     }

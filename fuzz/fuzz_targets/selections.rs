@@ -25,28 +25,28 @@ fuzz_target!(|text: &str| {
     }
 });
 
-fn merge(plugin: &dyn MetaPlugin, existing: &str, selected: Option<&NetworkSelection>) {
+fn merge(plugin: &'static dyn MetaPlugin, existing: &str, selected: Option<&NetworkSelection>) {
     let Ok(standing) = plugin.read(existing, NAMESPACE) else {
         assert!(plugin.write(existing, NAMESPACE, &[]).is_err(), "what cannot be read is not written");
         return;
     };
     let names = plugin.interface_names(&standing.iter().collect::<Vec<_>>());
     assert_eq!(names.len(), standing.len());
-    let added: Vec<&NetworkSelection> = selected.into_iter().collect();
-    let obstacle = plugin.obstacle(&standing, &added, NAMESPACE);
-    let written = plugin.write(existing, NAMESPACE, &added).expect("what is read can be written");
+    // Nobody writes a list without something to add to it.
+    let Some(selected) = selected else { return };
+    let obstacle = plugin.obstacle(&standing, &[selected], NAMESPACE);
+    let written = plugin.write(existing, NAMESPACE, &[selected]).expect("what is read can be written");
     if obstacle.is_some() {
         return;
     }
     let read = plugin.read(&written, NAMESPACE).expect("what is written can be read");
-    assert_eq!(read.len(), standing.len() + added.len(), "{written}");
+    assert_eq!(read.len(), standing.len() + 1, "{written}");
     for (before, after) in standing.iter().zip(&read) {
         assert_eq!(before, after, "what stood there stays: {written}");
     }
-    if let (Some(selected), Some(last)) = (selected, read.last()) {
-        let names = plugin.interface_names(&read.iter().collect::<Vec<_>>());
-        assert!(selected.is_met_by(last, names.last().map(String::as_str)), "{selected:?} became {last:?}");
-    }
+    let names = plugin.interface_names(&read.iter().collect::<Vec<_>>());
+    let (last, name) = (&read[standing.len()], names.last());
+    assert!(selected.is_met_by(last, name.map(String::as_str)), "{selected:?} became {last:?}");
     let again = plugin.write(&written, NAMESPACE, &[]).expect("what is written can be read");
     assert_eq!(plugin.read(&again, NAMESPACE), Ok(read), "and so on");
 }
