@@ -93,6 +93,11 @@ fn carry_out(object: &mut Value, operation: &Value) {
     assert_eq!(operation["op"], "add");
     let path = operation["path"].as_str().expect("an operation has a path");
     let (parent, field) = path.rsplit_once('/').expect("a path begins with a slash");
+    let is_ours = matches!(
+        (parent, field),
+        ("/metadata", "annotations") | ("/metadata/annotations", _) | ("/spec", "hostNetwork" | "dnsPolicy")
+    );
+    assert!(is_ours, "{path} is none of what may be changed");
     let field = field.replace("~1", "/").replace("~0", "~");
     let parent = object.pointer_mut(parent).and_then(Value::as_object_mut).expect("a patch applies");
     parent.insert(field, operation["value"].clone());
