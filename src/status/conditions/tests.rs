@@ -300,7 +300,7 @@ fn what_is_not_listed_yet_is_not_called_missing() {
 fn what_the_checks_find_is_a_condition() {
     let config = |config: &str| {
         format!(
-            "{{ apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {{ namespace: s, name: n }}, spec: {{ config: '{config}' }} }}"
+            "{{ apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {{ namespace: s, name: net }}, spec: {{ config: '{config}' }} }}"
         )
     };
     let ipam = r#""ipam": {"type": "whereabouts", "range": "10.9.0.0/24"}"#;
@@ -308,7 +308,11 @@ fn what_the_checks_find_is_a_condition() {
         (format!(r#"{{"type": "macvlan", "master": "eth1", {ipam}}}"#), ("True", "NothingFound", "nothing wrong")),
         (
             format!(r#"{{"type": "macvlan", {ipam}}}"#),
-            ("False", "MasterDefault", "warning: NetworkAttachmentDefinition s/n, spec.config: macvlan has no master"),
+            (
+                "False",
+                "MasterDefault",
+                "warning: NetworkAttachmentDefinition s/net, spec.config: macvlan has no master",
+            ),
         ),
         (
             r#"{"type": "macvlan", "master": "eth1", "ipam": {"type": "dhcp"}}"#.to_owned(),
@@ -320,7 +324,7 @@ fn what_the_checks_find_is_a_condition() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("world.yaml");
-        let network = network("x", &format!("{DB}, interfaces: {{ client: n }}"));
+        let network = network("x", &format!("{DB}, interfaces: {{ client: net }}"));
         std::fs::write(&file, format!("{STORAGE}---\n{}\n{network}", config(&definition))).unwrap();
         let (world, _) = manifests::load(&[file], Arc::clone(&CATALOGUE), Settings::default()).unwrap();
         let snapshot = world.snapshot();
