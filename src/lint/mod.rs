@@ -11,6 +11,7 @@ mod declaration;
 mod declared;
 mod definition;
 mod finding;
+pub mod networks;
 mod overlap;
 mod pods;
 mod rivals;
