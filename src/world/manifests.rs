@@ -228,7 +228,7 @@ fn read(path: &Path) -> Result<String, ManifestError> {
 /// What is wrong with the text, with the place in it.
 pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
     let documents = documents(text)?.into_iter();
-    Ok(documents.flat_map(|document| document.objects()).map(|Document { object, .. }| object).collect())
+    Ok(documents.flat_map(Document::objects).map(|Document { object, .. }| object).collect())
 }
 
 /// One document or item of a list, and the line on which it begins.
@@ -259,16 +259,19 @@ impl Document {
     }
 }
 
+/// The default bounds are for strangers' files; whole clusters are dumped into one file here. What stays bounded is how much
+/// aliases can blow up.
+fn without_bounds() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
+    }
+}
+
 /// Reads every document in a YAML or JSON text; a `List` is one.
 fn documents(text: &str) -> Result<Vec<Document>, String> {
     let yaml = || {
-        // The default bounds are for strangers' files; whole clusters are dumped into one file here. What stays bounded is how
-        // much aliases can blow up.
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
-        };
         let documents: Vec<Spanned<Value>> =
-            serde_saphyr::from_multiple_with_options(text, options).map_err(|error| yaml_fault(&error))?;
+            serde_saphyr::from_multiple_with_options(text, without_bounds()).map_err(|error| yaml_fault(&error))?;
         let document = |Spanned { value, referenced, .. }| Document { object: value, line: lines::of(referenced) };
         Ok(documents.into_iter().map(document).collect())
     };

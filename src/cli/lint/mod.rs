@@ -22,6 +22,11 @@ use super::{hint, is_broken_pipe, print};
 use crate::lint::{Finding, Rule, TABLE, lint};
 use crate::world::{Deny, manifests};
 
+/// How many letters of a rule's name may be wrong.
+const WRONG: usize = 3;
+/// How many names of rules are worth reading.
+const SHOWN: usize = 5;
+
 /// Flags of `lint`.
 #[derive(Debug, Args)]
 pub(super) struct LintArgs {
@@ -101,10 +106,6 @@ fn rule(name: &str) -> Result<Rule, String> {
     if let Some(entry) = TABLE.iter().find(|entry| entry.id == name) {
         return Ok(entry.rule);
     }
-    /// How many letters may be wrong.
-    const WRONG: usize = 3;
-    /// How many names are worth reading.
-    const SHOWN: usize = 5;
     let is_near = |id: &str| {
         let has_word = !name.is_empty() && name.split('-').any(|word| word.len() > WRONG && id.contains(word));
         let distance = distance(name, id);

@@ -65,7 +65,7 @@ fn result(report: &Report<'_>, finding: &Finding, seen: &mut HashMap<String, usi
     let number = seen.entry(fingerprint.clone()).and_modify(|number| *number += 1).or_insert(1);
     let fingerprint = format!("{fingerprint} {number}");
     let mut location = json!({
-        "logicalLocations": [{"name": id.name, "fullyQualifiedName": format!("{kind}.{group}/{id}"), "kind": "object"}],
+        "logicalLocations": [{"name": id.name, "fullyQualifiedName": format!("{kind}.{group}/{id}"), "kind": "resource"}],
     });
     if let Some(origin) = report.origin(subject) {
         location["physicalLocation"] = json!({

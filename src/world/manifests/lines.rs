@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_saphyr::{Location, Spanned};
 
-use super::Document;
+use super::{Document, without_bounds};
 
 /// The line of a place in a YAML text.
 pub(super) fn of(place: Location) -> usize {
@@ -60,16 +60,12 @@ fn lists(text: &str) -> Vec<Vec<usize>> {
         });
         return vec![lines.collect()];
     }
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
-    };
-    let lists: Vec<YamlList> = serde_saphyr::from_multiple_with_options(text, options).unwrap_or_default();
+    let lists: Vec<YamlList> = serde_saphyr::from_multiple_with_options(text, without_bounds()).unwrap_or_default();
     lists.into_iter().map(|list| list.items.into_iter().map(|item| of(item.referenced)).collect()).collect()
 }
 
 fn newlines(text: &str, from: usize, to: usize) -> usize {
-    let between = text.as_bytes().get(from..to).unwrap_or_default();
-    between.iter().filter(|byte| **byte == b'\n').count()
+    text.get(from..to).unwrap_or_default().matches('\n').count()
 }
 
 #[cfg(test)]
