@@ -35,11 +35,11 @@ fn named(name: &str) -> PathBuf {
     project().join("tests/reports").join(name)
 }
 
-/// Only what is to be looked at, and not what has come out before.
 fn lint(folder: &Path, output: &str) -> (Option<i32>, String, String) {
     run(about("lint", folder).args(["--output", output]))
 }
 
+/// What has come out has other endings than manifests, as it lies beside them.
 #[test]
 fn every_format_comes_out_as_it_should() {
     for folder in fixtures() {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// How wide lines are.
 pub(super) const WIDTH: usize = 120;
 
-/// A text that somebody else wrote, safe to print: control characters, and those that turn the direction of writing, are shown
-/// by their numbers.
+/// A text that somebody else wrote, safe to print: control characters, those that turn the direction of writing, and those that
+/// are none are shown by their numbers.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -24,7 +24,7 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
 
 fn is_unsafe(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// `text` in lines of at most `width` characters, broken at spaces where there are any.

@@ -14,6 +14,9 @@ use super::state::StateArgs;
 use super::words::count;
 use super::{hint, print};
 use crate::lint::networks::{Which, networks, offers};
+use crate::network::attachment;
+use crate::world::ObjectName;
+use crate::world::manifests::Problem;
 
 /// Flags of `networks`.
 #[derive(Debug, Args)]
@@ -45,8 +48,18 @@ impl NetworksArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { state, all, address_ranges, output } = self;
         let state = state.load()?;
-        state.report.problems.iter().for_each(|problem| hint(&format!("warning: {problem}")));
         state.gaps().for_each(|gap| hint(&gap));
+        let listed = networks(&state.snapshot, if all { Which::All } else { Which::Used });
+        // What is wrong with a definition stands in the list.
+        let is_listed = |problem: &&Problem| {
+            let is_definition = problem.group == attachment::GROUP && !address_ranges;
+            let Problem { id: ObjectName { namespace, name }, .. } = problem;
+            is_definition
+                && listed.iter().any(|listed| *listed.name.namespace == **namespace && *listed.name.name == **name)
+        };
+        for problem in state.report.problems.iter().filter(|problem| !is_listed(problem)) {
+            hint(&format!("warning: {problem}"));
+        }
         let objects = count(state.object_count(), "object", "objects");
         if address_ranges {
             let offers = offers(&state.snapshot);
@@ -56,7 +69,6 @@ impl NetworksArgs {
             }
             return print(&ranges::render(&offers)?);
         }
-        let listed = networks(&state.snapshot, if all { Which::All } else { Which::Used });
         let views: Vec<View> = listed.iter().map(View::of).collect();
         if views.is_empty() {
             let hint_at_all =

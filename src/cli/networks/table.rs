@@ -79,16 +79,25 @@ fn user(user: &UserView) -> [String; 2] {
     [format!("{kind} {namespace}/{name}"), format!("{key}{nodes}{roles}")]
 }
 
-/// As wide as the longest line of each column, and where that is too much, the widest columns are made narrower until all fits.
+/// As wide as the longest line of each column. Where that is too much, the widest columns are made narrower until all fits: first
+/// as long as no word is cut, then any.
 fn widths(rows: &[Row]) -> Vec<usize> {
-    let mut widths: Vec<usize> = COLUMNS.iter().map(|title| title.len()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            let longest = cell.iter().map(|line| line.chars().count()).max().unwrap_or_default();
-            *width = longest.max(*width);
-        }
-    }
+    let longest = |of: fn(&str) -> usize| {
+        let of_column = |column: usize| {
+            let lines = rows.iter().flat_map(move |row| &row[column]).map(|line| of(line));
+            lines.chain([COLUMNS[column].len()]).max().unwrap_or_default()
+        };
+        (0..COLUMNS.len()).map(of_column).collect::<Vec<_>>()
+    };
+    let mut widths = longest(|line| line.chars().count());
+    let words = longest(|line| line.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default());
     let room = WIDTH - GAP.len() * (COLUMNS.len() - 1);
+    while widths.iter().sum::<usize>() > room {
+        let loose =
+            widths.iter_mut().zip(&words).filter(|(width, word)| **width > **word).map(|(width, _)| width).max();
+        let Some(widest) = loose else { break };
+        *widest -= 1;
+    }
     while widths.iter().sum::<usize>() > room {
         let Some(widest) = widths.iter_mut().max() else { break };
         *widest -= 1;
