@@ -7,12 +7,16 @@ mod certs;
 mod checks;
 mod explain;
 mod input;
+mod lint;
+mod networks;
 mod print;
 mod review;
 mod serve;
+mod state;
 mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
+mod words;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -44,7 +48,7 @@ use crate::world::{DeviceResources, Mode, OutcomeRule, Settings, World};
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How logs are written to stderr; auto is plain on a terminal and JSON elsewhere. RUST_LOG chooses which (default: info)
+    /// How logs are written to stderr; auto is plain on a terminal and JSON elsewhere. RUST_LOG chooses which (default: info; of lint and networks error)
     #[arg(long, global = true, value_enum, default_value = "auto", env = "ROOK_MULTIHOME_LOG_FORMAT")]
     log_format: LogFormat,
 }
@@ -57,6 +61,10 @@ enum Command {
     Review(review::ReviewArgs),
     /// Say step by step what is done with a pod, and why
     Explain(explain::ExplainArgs),
+    /// Say what is wrong with networks, in files or in a Kubernetes cluster
+    Lint(Box<lint::LintArgs>),
+    /// List the attachment definitions that storage uses, and the address ranges that clusters could declare
+    Networks(Box<networks::NetworksArgs>),
     /// Make certificates; see and rotate those that the replicas keep in a cluster
     Certs(certs::CertsArgs),
     /// Print the definition of StorageNetwork, a built-in storage system, or the schema of one
@@ -128,20 +136,48 @@ struct ManifestArgs {
 #[must_use]
 pub fn main() -> ExitCode {
     let Cli { command, log_format } = Cli::parse();
-    let logs = Logs::start(log_format);
+    let logs = Logs::start(log_format, command.log_level());
+    let failure = command.failure();
     let done = match command {
-        Command::Serve(args) => args.run(logs.dropped.clone()),
-        Command::Review(args) => args.run(),
-        Command::Explain(args) => args.run(),
-        Command::Certs(args) => args.run(),
-        Command::Print(args) => args.run(),
+        Command::Serve(args) => args.run(logs.dropped.clone()).map(|()| ExitCode::SUCCESS),
+        Command::Review(args) => args.run().map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => args.run().map(|()| ExitCode::SUCCESS),
+        Command::Lint(args) => args.run(),
+        Command::Networks(args) => args.run().map(|()| ExitCode::SUCCESS),
+        Command::Certs(args) => args.run().map(|()| ExitCode::SUCCESS),
+        Command::Print(args) => args.run().map(|()| ExitCode::SUCCESS),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             hint(&format!("error: {}", watch::with_causes(error.as_ref())));
-            ExitCode::FAILURE
+            failure
+        }
+    }
+}
+
+impl Command {
+    /// What is logged where `RUST_LOG` does not say.
+    fn log_level(&self) -> &'static str {
+        match self {
+            // They say in their own words what they meet on the way.
+            Self::Lint(_) | Self::Networks(_) => "error",
+            Self::Serve(_) | Self::Review(_) | Self::Explain(_) | Self::Certs(_) | Self::Print(_) => "info",
+        }
+    }
+
+    /// The exit code of an error.
+    fn failure(&self) -> ExitCode {
+        match self {
+            // Its 1 says that something was found, as clap's 2 says that a flag is wrong.
+            Self::Lint(_) => ExitCode::from(2),
+            Self::Serve(_)
+            | Self::Review(_)
+            | Self::Explain(_)
+            | Self::Networks(_)
+            | Self::Certs(_)
+            | Self::Print(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -158,16 +194,16 @@ const WAITING_LINES: usize = 10_000;
 impl Logs {
     /// Starts logging. Lines are written by a thread of their own: when whoever reads them is slow, they wait, then they are
     /// dropped and counted, and no answer waits for them.
-    fn start(format: LogFormat) -> Self {
+    fn start(format: LogFormat, level: &str) -> Self {
         let filter = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-        let filter = if filter.is_empty() { "info" } else { &filter };
+        let filter = if filter.is_empty() { level } else { &filter };
         // The client's own complaints say less than ours about the same failures; who wants them names it.
         let is_named = filter.contains("kube");
         let filter = if is_named { filter.to_owned() } else { format!("{filter},kube_client=off,kube_runtime=off") };
         let filter = filter.as_str();
         let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
-            hint(&format!("warning: RUST_LOG is {filter:?}, which cannot be read ({error}); logging as with info"));
-            EnvFilter::new("info")
+            hint(&format!("warning: RUST_LOG is {filter:?}, which cannot be read ({error}); logging as with {level}"));
+            EnvFilter::new(level)
         });
         let writer = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES).lossy(true);
         let (writer, guard) = writer.finish(std::io::stderr());
@@ -230,12 +266,17 @@ impl CatalogueArgs {
 }
 
 fn load_manifests(paths: &[PathBuf], catalogue: &CatalogueArgs, settings: Settings) -> anyhow::Result<(World, Report)> {
-    let catalogue = Arc::new(catalogue.load()?);
-    let (world, report) = manifests::load(paths, catalogue, settings)?;
+    let (world, report) = read_manifests(paths, catalogue, settings)?;
     for problem in &report.problems {
         hint(&format!("warning: {problem}"));
     }
     Ok((world, report))
+}
+
+/// Reads the files; what is wrong with single objects is for the caller to say.
+fn read_manifests(paths: &[PathBuf], catalogue: &CatalogueArgs, settings: Settings) -> anyhow::Result<(World, Report)> {
+    let catalogue = Arc::new(catalogue.load()?);
+    Ok(manifests::load(paths, catalogue, settings)?)
 }
 
 /// Writes data to stdout.

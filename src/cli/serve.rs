@@ -235,7 +235,7 @@ fn welcome(
     cert_dir: &Path,
     clients: Option<&ClientAuthorities>,
 ) -> String {
-    let Report { files, clusters, attachments, storage_networks, overrides, others, ignored, problems } = report;
+    let Report { files, clusters, attachments, storage_networks, overrides, others, ignored, problems, .. } = report;
     let host = if listen.ip().is_loopback() || listen.ip().is_unspecified() {
         "localhost".to_owned()
     } else {

@@ -13,6 +13,7 @@ mod declared;
 mod definition;
 mod finding;
 mod judge;
+pub mod networks;
 mod overlap;
 mod pods;
 mod rivals;

@@ -18,6 +18,7 @@ pub struct Progress(Mutex<BTreeMap<ObjectKind, Arc<KindProgress>>>);
 /// The progress of the watch of one kind.
 #[derive(Debug)]
 pub struct KindProgress {
+    kind: ObjectKind,
     resource: String,
     namespace: Option<String>,
     need: Need,
@@ -53,6 +54,8 @@ struct Current {
     listed: bool,
     /// Whether the API server has refused to say anything for long enough to be taken at its word.
     refused: bool,
+    /// Whether the last failure was that there is no right to it.
+    forbidden: bool,
     last_event: Option<Instant>,
     last_failure: Option<(Instant, String)>,
     /// When the first of the failures came that nothing good came between.
@@ -109,6 +112,7 @@ impl Progress {
 impl KindProgress {
     fn new(kind: &ObjectKind, need: Need) -> Self {
         Self {
+            kind: kind.clone(),
             resource: kind.resource().full_name(),
             namespace: kind.namespace().map(str::to_owned),
             need,
@@ -124,6 +128,12 @@ impl KindProgress {
             malformed: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
+    }
+
+    /// What is watched.
+    #[must_use]
+    pub fn kind(&self) -> &ObjectKind {
+        &self.kind
     }
 
     /// The resource that is watched, as the API server calls it, such as `cephclusters.ceph.rook.io`.
@@ -176,6 +186,13 @@ impl KindProgress {
         Some(now.saturating_duration_since(since))
     }
 
+    /// Whether nothing of it is known because there is no right to list it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        let Current { state, forbidden, .. } = *self.current();
+        state == State::Listing && forbidden
+    }
+
     /// How many objects could not be used.
     #[must_use]
     pub fn malformed_count(&self) -> u64 {
@@ -202,7 +219,7 @@ impl KindProgress {
     pub(super) fn set_state(&self, state: State) -> bool {
         let mut current = self.current();
         current.last_failure = None;
-        current.refused = false;
+        (current.refused, current.forbidden) = (false, false);
         current.listed |= state == State::Synced;
         std::mem::replace(&mut current.state, state) != state
     }
@@ -225,6 +242,11 @@ impl KindProgress {
         }
         current.last_failure = Some((now, error.to_owned()));
         is_new
+    }
+
+    /// Whether the failure that has just come is that there is no right to it.
+    pub(super) fn forbid(&self, is_forbidden: bool) {
+        self.current().forbidden = is_forbidden;
     }
 
     /// The API server has refused to say anything for so long that it is not waited for.
@@ -287,6 +309,21 @@ mod tests {
             progress.refuse();
             assert_eq!(progress.is_no_obstacle(), is_no_obstacle, "{kind}");
         }
+    }
+
+    #[test]
+    fn what_is_forbidden_is_so_until_it_is_listed() {
+        let kind = KindProgress::new(&ObjectKind::Attachment, Need::Before);
+        assert!(!kind.is_forbidden());
+        kind.forbid(true);
+        assert!(kind.is_forbidden());
+        kind.forbid(false);
+        assert!(!kind.is_forbidden(), "it fails otherwise now");
+        kind.forbid(true);
+        kind.set_state(State::Synced);
+        assert!(!kind.is_forbidden());
+        kind.forbid(true);
+        assert!(!kind.is_forbidden(), "what was listed is known");
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Watching {
             self.progress.doubt();
         }
         let mut message = with_causes(error);
+        self.progress.forbid(code == Some(403));
         if code == Some(403) {
             message = format!("{message}; give this service account the verbs list and watch on {}", self.name);
         }

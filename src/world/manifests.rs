@@ -2,16 +2,21 @@
 //!
 //! Folders are read with everything below them; files may hold several documents, and `List` objects as kubectl prints them.
 //! Kinds that the world is not made of are counted and left out, so that a folder may hold pods and anything else as well.
+//! Where an object stands is told by the report, and by nothing that is kept: a server has no use for it.
 
-use std::collections::HashSet;
+mod lines;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
+use serde_saphyr::Spanned;
 use thiserror::Error;
 
 use super::entry::Entry;
-use super::kind::{ObjectError, ObjectKind};
+use super::kind::{ObjectError, ObjectKind, ObjectName};
 use super::settings::Settings;
 use super::snapshot::World;
 use crate::network::yaml_fault;
@@ -34,8 +39,35 @@ pub struct Report {
     pub others: usize,
     /// How many documents of other kinds.
     pub ignored: usize,
-    /// What is wrong with objects that were read all the same, each a sentence with file and object.
-    pub problems: Vec<String>,
+    /// What is wrong with objects that were read all the same.
+    pub problems: Vec<Problem>,
+    /// Where each object stands, by kind and group of its resource, and its name; of one that is given twice, the one that
+    /// counts.
+    origins: HashMap<(String, String, ObjectName), Origin>,
+}
+
+/// Where an object stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file, as it was named or found.
+    pub path: PathBuf,
+    /// The line on which it begins, counted from one.
+    pub line: usize,
+}
+
+/// Something that is wrong with an object in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub path: PathBuf,
+    /// The kind of the object's resource.
+    pub kind: String,
+    /// The group of the object's resource.
+    pub group: String,
+    /// Namespace and name.
+    pub id: ObjectName,
+    /// What is wrong, as a sentence without its end.
+    pub fault: String,
 }
 
 /// A file that cannot be used.
@@ -91,6 +123,22 @@ impl FileKinds {
     }
 }
 
+impl Report {
+    /// Where an object stands, where it comes from a file.
+    #[must_use]
+    pub fn origin(&self, kind: &str, group: &str, id: &ObjectName) -> Option<&Origin> {
+        self.origins.get(&(kind.to_owned(), group.to_owned(), id.clone()))
+    }
+}
+
+impl fmt::Display for Problem {
+    /// With file and object.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, kind, group: _, id, fault } = self;
+        write!(f, "{}: {kind} {id}: {fault}", path.display())
+    }
+}
+
 /// Reads files and folders into a world.
 ///
 /// # Errors
@@ -114,17 +162,30 @@ pub fn load(
             continue;
         }
         report.files += 1;
-        for object in read_documents(&path)? {
+        let text = read(&path)?;
+        let found = documents(&text).map_err(|fault| ManifestError::Parse { path: path.clone(), fault })?;
+        for Document { object, line } in lines::of_items(&text, found) {
             let Some(kind) = kinds.kind_of(&object) else {
                 report.ignored += 1;
                 continue;
             };
             let (id, entry) = Entry::read(&kind, &object, world.current().catalogue())
                 .map_err(|source| ManifestError::Object { path: path.clone(), source })?;
-            let label = format!("{}: {} {id}", path.display(), kind.resource().kind);
-            report.problems.extend(entry.problems().iter().map(|problem| format!("{label}: {problem}")));
-            if world.insert(&kind, &id, entry) {
-                report.problems.push(format!("{label}: it is given twice; this one counts"));
+            let Resource { kind: of_kind, group, .. } = kind.resource();
+            let problem = |fault| Problem {
+                path: path.clone(),
+                kind: of_kind.clone(),
+                group: group.clone(),
+                id: id.clone(),
+                fault,
+            };
+            report.problems.extend(entry.problems().into_iter().map(problem));
+            let is_replaced = world.insert(&kind, &id, entry);
+            if is_replaced {
+                report.problems.push(problem("it is given twice; this one counts".to_owned()));
+            }
+            report.origins.insert((of_kind, group, id), Origin { path: path.clone(), line });
+            if is_replaced {
                 continue;
             }
             match kind {
@@ -154,8 +215,11 @@ pub fn add_workload(world: &mut World, object: &Value) {
 /// # Errors
 /// Where the file cannot be read or parsed.
 pub fn read_documents(path: &Path) -> Result<Vec<Value>, ManifestError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
-    parse_documents(&text).map_err(|fault| ManifestError::Parse { path: path.to_owned(), fault })
+    parse_documents(&read(path)?).map_err(|fault| ManifestError::Parse { path: path.to_owned(), fault })
+}
+
+fn read(path: &Path) -> Result<String, ManifestError> {
+    std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })
 }
 
 /// Reads every object in a YAML or JSON text; the items of a `List` count as documents of their own.
@@ -163,37 +227,66 @@ pub fn read_documents(path: &Path) -> Result<Vec<Value>, ManifestError> {
 /// # Errors
 /// What is wrong with the text, with the place in it.
 pub fn parse_documents(text: &str) -> Result<Vec<Value>, String> {
-    let yaml = || {
-        // The default bounds are for strangers' files; whole clusters are dumped into one file here. What stays bounded is how
-        // much aliases can blow up.
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
+    let documents = documents(text)?.into_iter();
+    Ok(documents.flat_map(Document::objects).map(|Document { object, .. }| object).collect())
+}
+
+/// One document or item of a list, and the line on which it begins.
+struct Document {
+    object: Value,
+    line: usize,
+}
+
+impl Document {
+    fn is_list(&self) -> bool {
+        let kind = self.object.get("kind").and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.ends_with("List")) && self.object.get("items").is_some()
+    }
+
+    /// The document itself, or the items of a `List`, on the line of the list; nothing where there is nothing.
+    fn objects(self) -> Vec<Self> {
+        let is_list = self.is_list();
+        let Self { object, line } = self;
+        let objects = match object {
+            Value::Null => Vec::new(),
+            Value::Object(mut list) if is_list => match list.remove("items") {
+                Some(Value::Array(items)) => items,
+                Some(_) | None => Vec::new(),
+            },
+            object => vec![object],
         };
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| yaml_fault(&error))
+        objects.into_iter().map(|object| Self { object, line }).collect()
+    }
+}
+
+/// The default bounds are for strangers' files; whole clusters are dumped into one file here. What stays bounded is how much
+/// aliases can blow up.
+fn without_bounds() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_documents: usize::MAX, max_events: usize::MAX, max_nodes: usize::MAX, max_total_scalar_bytes: usize::MAX },
+    }
+}
+
+/// Reads every document in a YAML or JSON text; a `List` is one.
+fn documents(text: &str) -> Result<Vec<Document>, String> {
+    let yaml = || {
+        let documents: Vec<Spanned<Value>> =
+            serde_saphyr::from_multiple_with_options(text, without_bounds()).map_err(|error| yaml_fault(&error))?;
+        let document = |Spanned { value, referenced, .. }| Document { object: value, line: lines::of(referenced) };
+        Ok(documents.into_iter().map(document).collect())
     };
-    let documents: Vec<Value> = if text.trim_start().starts_with('{') {
+    if text.trim_start().starts_with('{') {
         // Mostly JSON, which its own parser reads with better errors and without loss; but YAML may begin like this too.
         match serde_json::from_str(text) {
-            Ok(document) => vec![document],
-            Err(error) => yaml().map_err(|_| error.to_string())?,
+            Ok(object) => {
+                let line = lines::at(text, text.len() - text.trim_start().len());
+                Ok(vec![Document { object, line }])
+            }
+            Err(error) => yaml().map_err(|_: String| error.to_string()),
         }
     } else {
-        yaml()?
-    };
-    let mut objects = Vec::new();
-    for document in documents {
-        let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
-        match document {
-            Value::Null => {}
-            Value::Object(mut list) if is_list && list.contains_key("items") => {
-                if let Some(Value::Array(items)) = list.remove("items") {
-                    objects.extend(items);
-                }
-            }
-            document => objects.push(document),
-        }
+        yaml()
     }
-    Ok(objects)
 }
 
 /// The files at and below `paths`, each folder's in alphabetical order, so that a report reads the same every time. In a

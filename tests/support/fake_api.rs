@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -139,8 +139,8 @@ impl FakeApi {
         self.asked().into_iter().filter(|asked| asked.path == path).collect()
     }
 
-    /// The program, watching this.
-    pub fn start_server(&self, folder: &Path) -> Running {
+    /// A configuration that leads here.
+    pub fn kubeconfig(&self, folder: &Path) -> PathBuf {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
             "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", self.address)}}],
@@ -149,6 +149,12 @@ impl FakeApi {
         });
         let kubeconfig = folder.join("kubeconfig");
         std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        kubeconfig
+    }
+
+    /// The program, watching this.
+    pub fn start_server(&self, folder: &Path) -> Running {
+        let kubeconfig = self.kubeconfig(folder);
         let certs = folder.join("certs");
         super::stdout(super::program().args(["certs", "make", "--name", "localhost", "--cert-dir"]).arg(&certs));
         let mut command = super::program();
