@@ -15,10 +15,12 @@ mod finding;
 mod judge;
 mod overlap;
 mod pods;
+mod request;
 mod rivals;
 mod rule;
 mod scene;
 mod table;
+mod together;
 mod writing;
 
 pub use change::{Change, Operation};
