@@ -143,18 +143,21 @@ impl<'s> Found<'_, 's> {
     fn host_network(&mut self) {
         let who = self.declaration.declarer;
         let is_enforced = self.checker.settings().enforce_host_network && self.declaration.system.is_some();
-        let exposes = "the daemons run in the network of their hosts: they can listen on every interface there, and whoever breaks into one sees all traffic of the host";
+        let exposes = "they can listen on every interface there, and whoever breaks into one sees all traffic of the host";
         let read_on = "docs/host-network.md says how to move to networks of its own";
         let field = match who {
             Declarer::Cluster(cluster) => self.declaration.network_field(&cluster.network.written.provider),
             Declarer::StorageNetwork(_) => self.declaration.network_field("provider"),
         };
         if is_enforced {
-            let fault = format!("{exposes}; --enforce-host-network says so, whatever the provider is");
-            let mend = format!("take the flag away with ROOK_ENFORCE_HOST_NETWORK of Rook's operator; {read_on}");
+            let fault = format!(
+                "by --enforce-host-network the daemons run in the network of their hosts, whatever the provider is: {exposes}"
+            );
+            let mend = format!("take the flag away together with ROOK_ENFORCE_HOST_NETWORK of Rook's operator, and {read_on}");
             self.add(Rule::HostNetwork, &field, fault, &mend);
         } else if self.declaration.provider() == Provider::Host {
-            self.add(Rule::HostNetwork, &field, exposes.to_owned(), read_on);
+            let fault = format!("the daemons run in the network of their hosts: {exposes}");
+            self.add(Rule::HostNetwork, &field, fault, read_on);
         }
     }
 
@@ -179,7 +182,7 @@ impl<'s> Found<'_, 's> {
                 let fault = format!(
                     "{name} lies outside of the namespace {pods}, which Multus allows unless namespaceIsolation is on"
                 );
-                let mend = "take no notice where it is off; say --namespace-isolation where it is on";
+                let mend = "say --namespace-isolation where it is on, and take no notice where it is off";
                 self.add_with(Rule::AttachmentElsewhere, network.place, fault, mend, &[selection]);
             }
             Isolation::On(global) if global.iter().any(|global| **global == *name.namespace) => {}

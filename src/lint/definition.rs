@@ -96,7 +96,9 @@ impl Found<'_> {
     }
 
     fn rule_of(&self, fault: &IpamFault) -> Option<Rule> {
-        let is_any = |is_meant: fn(&&Use<'_>) -> bool| self.used.uses.iter().any(|user| is_meant(&user));
+        // Where no pod can be attached, it does not matter yet which pods would get what.
+        let works = self.used.definition.ipam.failure().is_none();
+        let is_any = |is_meant: fn(&&Use<'_>) -> bool| works && self.used.uses.iter().any(|user| is_meant(&user));
         match (&fault.problem, fault.effect) {
             (IpamProblem::NothingLeft { .. }, _) => Some(Rule::RangeExcluded),
             (_, Effect::Fails) => Some(Rule::AddressesRefused),
