@@ -217,10 +217,7 @@ impl<'s> Checker<'s> {
 }
 
 /// Every use of the definitions that are `wanted`.
-fn users_of<'s>(
-    scene: Scene<'s>,
-    wanted: impl Fn(&AttachmentRef) -> bool + Copy,
-) -> impl Iterator<Item = Use<'s>> {
+fn users_of<'s>(scene: Scene<'s>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> impl Iterator<Item = Use<'s>> {
     let declarations = scene.declarations_with(wanted).filter(move |declaration| scene.is_in_effect(*declaration));
     declarations.flat_map(move |declaration| {
         let named = declaration.attached().any(|network| wanted(&network.selection.attachment));

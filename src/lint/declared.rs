@@ -13,7 +13,9 @@ use crate::network::cidr::Family;
 use crate::network::ipam::AddressRange;
 use crate::network::spec::{Addressing, ProblemKind};
 use crate::network::{AttachmentDefinition, NetworkKey, NetworkSelection, Provider, SpecProblem};
-use crate::world::{AttachmentState, Cluster, Declarer, DeviceResources, Isolation, Knowledge, Mode, StorageNetwork, Target};
+use crate::world::{
+    AttachmentState, Cluster, Declarer, DeviceResources, Isolation, Knowledge, Mode, StorageNetwork, Target,
+};
 
 /// Everything that is found in one declaration, but for those that stand in its way.
 pub(super) fn findings(checker: &Checker<'_>, declaration: Declaration<'_>) -> Vec<Finding> {
@@ -143,7 +145,8 @@ impl<'s> Found<'_, 's> {
     fn host_network(&mut self) {
         let who = self.declaration.declarer;
         let is_enforced = self.checker.settings().enforce_host_network && self.declaration.system.is_some();
-        let exposes = "they can listen on every interface there, and whoever breaks into one sees all traffic of the host";
+        let exposes =
+            "they can listen on every interface there, and whoever breaks into one sees all traffic of the host";
         let read_on = "docs/host-network.md says how to move to networks of its own";
         let field = match who {
             Declarer::Cluster(cluster) => self.declaration.network_field(&cluster.network.written.provider),
@@ -153,7 +156,8 @@ impl<'s> Found<'_, 's> {
             let fault = format!(
                 "by --enforce-host-network the daemons run in the network of their hosts, whatever the provider is: {exposes}"
             );
-            let mend = format!("take the flag away together with ROOK_ENFORCE_HOST_NETWORK of Rook's operator, and {read_on}");
+            let mend =
+                format!("take the flag away together with ROOK_ENFORCE_HOST_NETWORK of Rook's operator, and {read_on}");
             self.add(Rule::HostNetwork, &field, fault, &mend);
         } else if self.declaration.provider() == Provider::Host {
             let fault = format!("the daemons run in the network of their hosts: {exposes}");
@@ -259,7 +263,7 @@ impl<'s> Found<'_, 's> {
             let field = self.declaration.network_field("addressRanges");
             let keys = offered.keys().map(NetworkKey::as_str).collect::<Vec<_>>().join(" and ");
             let fault = format!(
-                "no ranges are declared for {keys}, so Rook runs a pod on each such network to find them out, again and again"
+                "no ranges are declared for {keys}, so Rook runs a pod on each such network to find them out, at every reconciliation"
             );
             self.add(Rule::RangesOffered, &field, fault, &format!("add {}", address_ranges::in_words(&offered)));
         }
@@ -268,7 +272,9 @@ impl<'s> Found<'_, 's> {
     /// Addresses outside of what is declared, of the families that are declared at all. Exclusions between the bounds are passed
     /// over: what lies between two declared addresses is taken to be declared.
     fn declared_ranges(&mut self, networks: Networks<'s>, key: &NetworkKey, selection: &NetworkSelection) {
-        let Some(declared) = networks.spec.address_ranges.get(key).filter(|declared| !declared.is_empty()) else { return };
+        let Some(declared) = networks.spec.address_ranges.get(key).filter(|declared| !declared.is_empty()) else {
+            return;
+        };
         let Some(definition) = self.definition(selection).filter(|_| selection.addresses().is_empty()) else { return };
         let Ok(handed_out) = definition.networks() else { return };
         let is_meant = |range: &&AddressRange| {
@@ -281,7 +287,8 @@ impl<'s> Found<'_, 's> {
         let Some(outside) = outside.find(|range| !is_declared(range.first) || !is_declared(range.last)) else { return };
         let name = &selection.attachment;
         let network = outside.network;
-        let has_part = declared.iter().any(|declared| AddressRange::all_of(*declared).first_in_common(outside).is_some());
+        let has_part =
+            declared.iter().any(|declared| AddressRange::all_of(*declared).first_in_common(outside).is_some());
         let fault = if has_part {
             format!("{name} hands out addresses of {network}, of which only a part is declared")
         } else {

@@ -273,7 +273,7 @@ impl Found<'_> {
         let fault = format!("{fault}, and the CSI driver of {} runs there", user.declaration.declarer);
         let mend = match first.filter(|_| is_told) {
             Some(host) => format!("add {{\"dst\": \"{host}\"}} to the routes of ipam"),
-            None => "add the addresses of the hosts to the routes of ipam, and say them by --host-cidr to have this checked exactly".to_owned(),
+            None => "add the addresses of the hosts to the routes of ipam, and name them by --host-cidr to have this checked exactly".to_owned(),
         };
         self.add(Rule::NoRouteToHosts, IPAM, fault, &mend);
     }

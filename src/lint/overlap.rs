@@ -162,7 +162,10 @@ pub(super) fn with_others(
     of_others.extend(uses.iter().copied());
     with.extend(users(&of_others));
     let mend = "give each a range of its own, or exclude in each what the other hands out";
-    Some(Finding::new(Rule::RangesOverlap, Subject::attachment(&name.namespace, &name.name), IPAM, fault, mend).with(with))
+    Some(
+        Finding::new(Rule::RangesOverlap, Subject::attachment(&name.namespace, &name.name), IPAM, fault, mend)
+            .with(with),
+    )
 }
 
 /// What others that storage uses tell of a definition.
@@ -178,7 +181,8 @@ pub(super) fn of_others(
         let tells = !is_used || other.key() < (&*name.namespace, &*name.name);
         if tells && !checker.uses_of_any(&reference).is_empty() {
             let finding = with_others(checker, &reference, other.definition);
-            findings.extend(finding.filter(|finding| finding.concerns(&Subject::attachment(&name.namespace, &name.name))));
+            findings
+                .extend(finding.filter(|finding| finding.concerns(&Subject::attachment(&name.namespace, &name.name))));
         }
     }
     findings

@@ -58,8 +58,10 @@ impl<'s> Found<'_, 's> {
             let mut others = used[..index].iter().filter(|other| other.key() == Some(key));
             let other = others.find_map(|other| mtu(self, other).filter(|mtu| *mtu != own).map(|mtu| (*other, mtu)));
             if let Some((other, mtu)) = other {
-                let fault =
-                    format!("its MTU is {own}, and that of {}, for {key} on other nodes, is {mtu}", other.selection.attachment);
+                let fault = format!(
+                    "its MTU is {own}, and that of {}, for {key} on other nodes, is {mtu}",
+                    other.selection.attachment
+                );
                 let selections = [network.selection, other.selection];
                 self.add_with(Rule::MtuDiffers, network.place, fault, "give all of them the same mtu", &selections);
             }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
 mod generated;
+mod lint;
 mod storage_networks;
 #[path = "../support/mod.rs"]
 mod support;

@@ -208,7 +208,13 @@ impl Ipam {
 impl From<Source> for Ipam {
     /// A source of which no more is known.
     fn from(source: Source) -> Self {
-        Self { source, pools: Box::default(), routes: Box::default(), faults: Box::default(), account: Account::default() }
+        Self {
+            source,
+            pools: Box::default(),
+            routes: Box::default(),
+            faults: Box::default(),
+            account: Account::default(),
+        }
     }
 }
 

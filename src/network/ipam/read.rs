@@ -40,7 +40,13 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn finish(self, source: Source) -> Ipam {
-        Ipam { source, pools: self.pools.into(), routes: self.routes.into(), faults: self.faults.into(), account: Account::default() }
+        Ipam {
+            source,
+            pools: self.pools.into(),
+            routes: self.routes.into(),
+            faults: self.faults.into(),
+            account: Account::default(),
+        }
     }
 
     pub(super) fn fails(&mut self, problem: IpamProblem) {
