@@ -101,7 +101,7 @@ fn rules_of(config: &str, selector: &str) -> Vec<&'static str> {
         object("multihome.rook.io/v1alpha1", "StorageNetwork", "sn", network),
         object("k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", "nad", json!({"config": config})),
     ];
-    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
+    let text = objects.map(|object| object.to_string()).join("\n---\n");
     std::fs::write(folder.path().join("world.yaml"), text).unwrap();
     findings(folder.path(), "world.yaml").iter().map(|finding| finding.rule.id()).collect()
 }
