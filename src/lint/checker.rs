@@ -4,11 +4,12 @@
 //! definitions only those are looked at closely that it names, or that name it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 
 use super::declaration::{Declaration, DeclaredNetwork};
 use super::finding::{Finding, Subject};
-use super::overlap::{Placed, Segment, Segments};
+use super::overlap::Segments;
 use super::rivals::Neighbours;
 use super::scene::{Candidate, Scene};
 use super::{declared, definition, overlap};
@@ -26,8 +27,8 @@ pub(super) struct Checker<'s> {
 enum Reach<'s> {
     /// Everything: each definition is asked about, so what lies on each segment is known beforehand.
     All(Segments<'s>),
-    /// Some objects: of others it is found out when it is needed.
-    Some,
+    /// Some objects: of others it is found out when it is needed, if they are among those that anybody names.
+    Some(OnceCell<HashSet<AttachmentRef>>),
 }
 
 /// One network that names an attachment definition.
@@ -64,7 +65,13 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     }
     findings.extend(scene.clusters().flat_map(|(_, cluster)| declared::other_problems(cluster)));
     for (namespace, name, _) in snapshot.attachments() {
-        findings.extend(checker.of_attachment(&AttachmentRef::new(namespace, name)));
+        let name = AttachmentRef::new(namespace, name);
+        findings.extend(checker.of_attachment(&name));
+        if let (AttachmentState::Usable(definition), false) =
+            (scene.attachment(&name), checker.uses_of(&name).is_empty())
+        {
+            findings.extend(overlap::with_others(&checker, &name, &overlap::overlapping(&checker, &name, definition)));
+        }
     }
     findings.sort();
     findings.dedup();
@@ -138,7 +145,7 @@ impl<'s> Checker<'s> {
         for user in users_of(scene, wanted) {
             uses.entry(&user.network.selection.attachment).or_default().push(user);
         }
-        Self { scene, uses, reach: Reach::Some }
+        Self { scene, uses, reach: Reach::Some(OnceCell::new()) }
     }
 
     /// A checker that knows who uses whatever definition.
@@ -160,7 +167,13 @@ impl<'s> Checker<'s> {
         match (self.uses.get(name), &self.reach) {
             (Some(uses), _) => uses.into(),
             (None, Reach::All(_)) => Cow::Borrowed(&[]),
-            (None, Reach::Some) => users_of(self.scene, |other| other == name).collect(),
+            (None, Reach::Some(named)) => {
+                if named.get_or_init(|| self.scene.named().cloned().collect()).contains(name) {
+                    users_of(self.scene, |other| other == name).collect()
+                } else {
+                    Cow::Borrowed(&[])
+                }
+            }
         }
     }
 
@@ -176,11 +189,11 @@ impl<'s> Checker<'s> {
         })
     }
 
-    /// The definitions on a segment.
-    pub(super) fn on_segment(&self, segment: Segment<'s>) -> Cow<'_, [Placed<'s>]> {
+    /// What lies on each segment, where that is known beforehand.
+    pub(super) fn segments(&self) -> Option<&Segments<'s>> {
         match &self.reach {
-            Reach::All(segments) => segments.get(&segment).map(Vec::as_slice).unwrap_or_default().into(),
-            Reach::Some => overlap::on_segment(self.scene, segment).into(),
+            Reach::All(segments) => Some(segments),
+            Reach::Some(_) => None,
         }
     }
 
@@ -188,7 +201,7 @@ impl<'s> Checker<'s> {
         declared::findings(self, declaration)
     }
 
-    /// What is found about a definition.
+    /// What is found about a definition, but for what others have to do with it.
     fn of_attachment(&self, name: &AttachmentRef) -> Vec<Finding> {
         let uses = self.uses_of(name);
         match self.scene.attachment(name) {
@@ -198,7 +211,6 @@ impl<'s> Checker<'s> {
                 let mut findings = definition::findings(self, used);
                 if !uses.is_empty() {
                     findings.extend(overlap::findings(self, used));
-                    findings.extend(overlap::with_others(self, name, definition));
                 }
                 findings
             }
@@ -210,14 +222,18 @@ impl<'s> Checker<'s> {
     fn concerning(&self, name: &AttachmentRef) -> Vec<Finding> {
         let mut findings = self.of_attachment(name);
         if let AttachmentState::Usable(definition) = self.scene.attachment(name) {
-            findings.extend(overlap::of_others(self, name, definition));
+            let others = overlap::overlapping(self, name, definition);
+            if !self.uses_of(name).is_empty() {
+                findings.extend(overlap::with_others(self, name, &others));
+            }
+            findings.extend(overlap::of_others(self, name, &others));
         }
         findings
     }
 }
 
 /// Every use of the definitions that are `wanted`.
-fn users_of<'s>(scene: Scene<'s>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> impl Iterator<Item = Use<'s>> {
+fn users_of(scene: Scene<'_>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> impl Iterator<Item = Use<'_>> {
     let declarations = scene.declarations_with(wanted).filter(move |declaration| scene.is_in_effect(*declaration));
     declarations.flat_map(move |declaration| {
         let named = declaration.attached().any(|network| wanted(&network.selection.attachment));

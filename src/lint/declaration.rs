@@ -150,8 +150,8 @@ impl<'s> Declaration<'s> {
     /// Whether more than one pod gets each of its networks, for certain: the pods of a cluster that does not say it has only one.
     #[must_use]
     pub fn has_many_pods(self) -> bool {
-        let is_known = self.system.is_some();
-        is_known && self.cluster.is_none_or(|cluster| cluster.size.hosts > 1 || cluster.size.members != 1)
+        let says_hosts = self.kind().is_some_and(|kind| !kind.size.hosts.is_empty());
+        self.system.is_some() && (says_hosts || self.cluster.is_none_or(|cluster| cluster.size.members != 1))
     }
 
     /// The roles of the pods that get the network of a key, in the order of the system.

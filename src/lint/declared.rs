@@ -263,7 +263,7 @@ impl<'s> Found<'_, 's> {
             let field = self.declaration.network_field("addressRanges");
             let keys = offered.keys().map(NetworkKey::as_str).collect::<Vec<_>>().join(" and ");
             let fault = format!(
-                "no ranges are declared for {keys}, so Rook runs a pod on each such network to find them out, again and again"
+                "no ranges are declared for {keys}, so Rook runs a pod on each such network to find them out, at every reconciliation"
             );
             self.add(Rule::RangesOffered, &field, fault, &format!("add {}", address_ranges::in_words(&offered)));
         }

@@ -98,7 +98,7 @@ impl Found<'_> {
     fn rule_of(&self, fault: &IpamFault) -> Option<Rule> {
         // Where no pod can be attached, it does not matter yet which pods would get what.
         let works = self.used.definition.ipam.failure().is_none();
-        let is_any = |is_meant: fn(&&Use<'_>) -> bool| works && self.used.uses.iter().any(|user| is_meant(&user));
+        let is_any = |is_meant: fn(&Use<'_>) -> bool| works && self.used.uses.iter().any(is_meant);
         match (&fault.problem, fault.effect) {
             (IpamProblem::NothingLeft { .. }, _) => Some(Rule::RangeExcluded),
             (_, Effect::Fails) => Some(Rule::AddressesRefused),
@@ -273,7 +273,7 @@ impl Found<'_> {
         let fault = format!("{fault}, and the CSI driver of {} runs there", user.declaration.declarer);
         let mend = match first.filter(|_| is_told) {
             Some(host) => format!("add {{\"dst\": \"{host}\"}} to the routes of ipam"),
-            None => "add the addresses of the hosts to the routes of ipam, and say them by --host-cidr to have this checked exactly".to_owned(),
+            None => "add the addresses of the hosts to the routes of ipam, and name them by --host-cidr to have this checked exactly".to_owned(),
         };
         self.add(Rule::NoRouteToHosts, IPAM, fault, &mend);
     }
@@ -340,7 +340,7 @@ fn leaves_room(range: &AddressRange) -> bool {
 }
 
 /// Whether a network is for pods of which there surely are several at a time.
-fn is_for_many(user: &&Use<'_>) -> bool {
+fn is_for_many(user: &Use<'_>) -> bool {
     user.declaration.has_many_pods() && !matches!(user.network.place, Place::Nodes(..))
 }
 

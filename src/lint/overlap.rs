@@ -39,7 +39,7 @@ pub(super) struct Placed<'s> {
     definition: &'s AttachmentDefinition,
 }
 
-/// The definitions on each segment, by namespace and name.
+/// The definitions on each segment, in no particular order.
 pub(super) type Segments<'s> = HashMap<Segment<'s>, Vec<Placed<'s>>>;
 
 /// All of them.
@@ -50,17 +50,7 @@ pub(super) fn segments(scene: Scene<'_>) -> Segments<'_> {
             segments.entry(segment).or_default().push(Placed { namespace, name, definition });
         }
     }
-    segments.values_mut().for_each(|placed| placed.sort_by_key(Placed::key));
     segments
-}
-
-/// Those on one.
-pub(super) fn on_segment<'s>(scene: Scene<'s>, segment: Segment<'_>) -> Vec<Placed<'s>> {
-    let placed = scene.definitions().filter(|(_, _, definition)| segment_of(definition) == Some(segment));
-    let mut placed: Vec<Placed<'s>> =
-        placed.map(|(namespace, name, definition)| Placed { namespace, name, definition }).collect();
-    placed.sort_by_key(Placed::key);
-    placed
 }
 
 fn segment_of(definition: &AttachmentDefinition) -> Option<Segment<'_>> {
@@ -133,25 +123,26 @@ fn apart_from(source: &Source, hosts: &IpNet) -> String {
     }
 }
 
-/// The others that hand out addresses of a definition which storage uses. Of two that storage uses, the first by name tells.
+/// The others that hand out addresses of a definition which storage uses, of those that [`overlapping`] has found. Of two that
+/// storage uses, the first by name tells.
 pub(super) fn with_others(
     checker: &Checker<'_>,
     name: &AttachmentRef,
-    definition: &AttachmentDefinition,
+    others: &[(Placed<'_>, IpAddr)],
 ) -> Option<Finding> {
+    let uses = checker.uses_of_any(name);
     let mut told: Vec<(Placed<'_>, IpAddr)> = Vec::new();
     let mut with = Vec::new();
-    let mut of_others = Vec::new();
-    let uses = checker.uses_of_any(name);
-    for (other, shared) in overlapping(checker, name, definition) {
-        let others = checker.uses_of_any(&other.reference());
-        let tells = others.is_empty() || (&*name.namespace, &*name.name) < other.key();
-        if !tells || checker.are_together(&uses, &other.reference()) {
-            continue;
+    let mut of_others = uses.to_vec();
+    for (other, shared) in others {
+        let reference = other.reference();
+        let users = checker.uses_of_any(&reference);
+        let tells = users.is_empty() || (&*name.namespace, &*name.name) < other.key();
+        if tells && !checker.are_together(&uses, &reference) {
+            told.push((*other, *shared));
+            with.push(Subject::attachment(other.namespace, other.name));
+            of_others.extend(users.iter().copied());
         }
-        told.push((other, shared));
-        with.push(Subject::attachment(other.namespace, other.name));
-        of_others.extend(others.iter().copied());
     }
     let (first, shared) = told.first()?;
     let more = match told.len() - 1 {
@@ -159,45 +150,50 @@ pub(super) fn with_others(
         more => format!(" and {more} more"),
     };
     let fault = format!("{shared} can be handed out twice, here and by {}/{}{more}", first.namespace, first.name);
-    of_others.extend(uses.iter().copied());
     with.extend(users(&of_others));
     let mend = "give each a range of its own, or exclude in each what the other hands out";
-    Some(
-        Finding::new(Rule::RangesOverlap, Subject::attachment(&name.namespace, &name.name), IPAM, fault, mend)
-            .with(with),
-    )
+    let subject = Subject::attachment(&name.namespace, &name.name);
+    Some(Finding::new(Rule::RangesOverlap, subject, IPAM, fault, mend).with(with))
 }
 
 /// What others that storage uses tell of a definition.
-pub(super) fn of_others(
-    checker: &Checker<'_>,
-    name: &AttachmentRef,
-    definition: &AttachmentDefinition,
-) -> Vec<Finding> {
+pub(super) fn of_others(checker: &Checker<'_>, name: &AttachmentRef, others: &[(Placed<'_>, IpAddr)]) -> Vec<Finding> {
     let is_used = !checker.uses_of_any(name).is_empty();
+    let subject = Subject::attachment(&name.namespace, &name.name);
     let mut findings = Vec::new();
-    for (other, _) in overlapping(checker, name, definition) {
+    for (other, _) in others {
         let reference = other.reference();
         let tells = !is_used || other.key() < (&*name.namespace, &*name.name);
         if tells && !checker.uses_of_any(&reference).is_empty() {
-            let finding = with_others(checker, &reference, other.definition);
-            findings
-                .extend(finding.filter(|finding| finding.concerns(&Subject::attachment(&name.namespace, &name.name))));
+            let of_other = overlapping(checker, &reference, other.definition);
+            let finding = with_others(checker, &reference, &of_other);
+            findings.extend(finding.filter(|finding| finding.concerns(&subject)));
         }
     }
     findings
 }
 
-/// The definitions that hand out the same addresses on the same segment, each with the first address that both do.
-fn overlapping<'c>(
+/// The definitions that hand out the same addresses on the same segment, each with the first address that both do; by namespace
+/// and name.
+pub(super) fn overlapping<'c>(
     checker: &'c Checker<'_>,
     name: &AttachmentRef,
     definition: &'c AttachmentDefinition,
 ) -> Vec<(Placed<'c>, IpAddr)> {
     let Some(segment) = segment_of(definition) else { return Vec::new() };
-    let on_segment = checker.on_segment(segment);
-    let others = on_segment.iter().filter(|other| other.key() != (&*name.namespace, &*name.name));
-    others.filter_map(|other| Some((*other, handed_out_twice(definition, other.definition)?))).collect()
+    let compared = |other: Placed<'c>| {
+        let is_itself = other.key() == (&*name.namespace, &*name.name);
+        Some((other, handed_out_twice(definition, other.definition).filter(|_| !is_itself)?))
+    };
+    let mut found: Vec<(Placed<'c>, IpAddr)> = if let Some(segments) = checker.segments() {
+        segments.get(&segment).into_iter().flatten().copied().filter_map(compared).collect()
+    } else {
+        let others = checker.scene.definitions().filter(|(_, _, other)| segment_of(other) == Some(segment));
+        let others = others.map(|(namespace, name, definition)| Placed { namespace, name, definition });
+        others.filter_map(compared).collect()
+    };
+    found.sort_by_key(|(other, _)| other.key());
+    found
 }
 
 /// The first address that two definitions of one segment both hand out, each without knowing of the other.

@@ -11,6 +11,7 @@ use crate::network::AttachmentDefinition;
 use crate::network::ipam::{Effect, Source};
 
 /// What comes of a request.
+#[derive(Clone, Copy)]
 enum Answer {
     /// Every pod gets what is asked for.
     Same,

@@ -145,7 +145,7 @@ pub const TABLE: &[Entry] = &[
         Rule::RangeTooSmall,
         "range-too-small",
         Warning,
-        "The network has fewer addresses than the clusters on it have pods.",
+        "The network has fewer addresses than the clusters on it have pods, or should have room for.",
         "Give a larger range: Rook advises room for ten pods and more on each host.",
     ),
     entry(

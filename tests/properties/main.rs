@@ -8,6 +8,7 @@
 
 mod devices;
 mod generated;
+mod lint;
 mod storage_networks;
 #[path = "../support/mod.rs"]
 mod support;

@@ -119,6 +119,33 @@ proptest! {
         }
     }
 
+    /// The first address that two ranges have in common is the first that both hand out, found one by one.
+    #[test]
+    fn the_first_in_common_is_found(bounds in proptest::array::uniform4(0_u8..64), shift in prop_oneof![Just(0_u8), Just(32), Just(64)], excluded in proptest::collection::vec((0_u8..96, 27_u8..=32), 0..8), gateway in 0_u8..64) {
+        let excluded: Vec<String> = excluded.iter().map(|(address, length)| format!("\"10.0.0.{address}/{length}\"")).collect();
+        let (mine, theirs) = excluded.split_at(excluded.len() / 2);
+        let [start, end, other_start, other_end] = bounds;
+        let whereabouts = read(&format!(
+            r#""type":"whereabouts","range":"10.0.0.0/25","range_start":"10.0.0.{start}","range_end":"10.0.0.{end}","exclude":[{}]"#,
+            mine.join(",")
+        ));
+        let other = read(&format!(
+            r#""type":"whereabouts","range":"10.0.0.{shift}/27","range_start":"10.0.0.{other_start}","range_end":"10.0.0.{other_end}","exclude":[{}]"#,
+            theirs.join(",")
+        ));
+        let host_local = read(&format!(
+            r#""type":"host-local","subnet":"10.0.0.{shift}/27","gateway":"10.0.0.{gateway}","rangeStart":"10.0.0.{other_start}""#
+        ));
+        for one in whereabouts.ranges().chain(host_local.ranges()) {
+            for other in other.ranges().chain(host_local.ranges()) {
+                let all = (0..=255_u8).map(|last| std::net::IpAddr::from([10, 0, 0, last]));
+                let found = all.clone().find(|address| one.hands_out(*address) && other.hands_out(*address));
+                prop_assert_eq!(one.first_in_common(other), found, "{:?} {:?}", one, other);
+                prop_assert_eq!(other.first_in_common(one), found);
+            }
+        }
+    }
+
     /// Addresses that are counted are those that are handed out, found one by one.
     #[test]
     fn counting_is_right(start in 0_u8..64, end in 0_u8..64, excluded in proptest::collection::vec((0_u8..64, 26_u8..=32), 0..6), gateway in 0_u8..64) {
