@@ -1,6 +1,6 @@
 # The image: the program, linked statically, and nothing else. docs/image.md has more.
 #
-#   docker build --tag rook-multihome:0.3.0 .        (or podman build, or buildah build)
+#   docker build --tag rook-multihome:0.4.0 .        (or podman build, or buildah build)
 #
 # BINARY says where the program comes from: the stage `builder` builds it here, `prebuilt` takes target/image/rook-multihome.
 ARG BINARY=builder
@@ -25,7 +25,7 @@ FROM scratch
 LABEL org.opencontainers.image.title="rook-multihome" \
       org.opencontainers.image.description="A Kubernetes admission webhook that attaches storage pods to the networks their cluster declares" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="0.3.0"
+      org.opencontainers.image.version="0.4.0"
 COPY --from=binary /usr/local/bin/rook-multihome /usr/local/bin/rook-multihome
 # For `kubectl exec POD -- rook-multihome ...`.
 ENV PATH=/usr/local/bin

@@ -38,7 +38,7 @@ fn nobody_notices_a_rotation() {
         release.start(2);
         plane.wait_for_networks();
         let first = release.bundles();
-        assert_eq!(first[0], first[1], "both entries trust the same");
+        assert_eq!(first, vec![first[0].clone(); 4], "every entry of both configurations trusts the same");
         assert_eq!(first[0].matches("BEGIN CERTIFICATE").count(), 1);
         nothing_else_is_written(&plane);
         status_says_how_things_are(&release);
@@ -58,20 +58,25 @@ fn nobody_notices_a_rotation() {
     });
 }
 
-/// Of the webhook configuration, the replicas own `caBundle` alone.
+/// Of the webhook configurations, the replicas own `caBundle` alone.
 fn nothing_else_is_written(plane: &ControlPlane) {
-    let configuration = plane.get(&["mutatingwebhookconfiguration", RELEASE, "--show-managed-fields"]);
-    let managers = configuration["metadata"]["managedFields"].as_array().unwrap();
-    let ours: Vec<&Value> =
-        managers.iter().filter(|manager| manager["manager"] == "rook-multihome-certificates").collect();
-    assert_eq!(ours.len(), 1);
-    assert_eq!(ours[0]["operation"], "Apply");
-    let webhook = json!({".": {}, "f:clientConfig": {"f:caBundle": {}}, "f:name": {}});
-    let mut owned = json!({"f:webhooks": {}});
-    for name in ["daemons", "others"] {
-        owned["f:webhooks"][format!(r#"k:{{"name":"{name}.multihome.rook.io"}}"#)] = webhook.clone();
+    for (kind, names) in [
+        ("mutatingwebhookconfiguration", ["daemons", "others"]),
+        ("validatingwebhookconfiguration", ["clusters.validation", "networks.validation"]),
+    ] {
+        let configuration = plane.get(&[kind, RELEASE, "--show-managed-fields"]);
+        let managers = configuration["metadata"]["managedFields"].as_array().unwrap();
+        let ours: Vec<&Value> =
+            managers.iter().filter(|manager| manager["manager"] == "rook-multihome-certificates").collect();
+        assert_eq!(ours.len(), 1, "{kind}");
+        assert_eq!(ours[0]["operation"], "Apply");
+        let webhook = json!({".": {}, "f:clientConfig": {"f:caBundle": {}}, "f:name": {}});
+        let mut owned = json!({"f:webhooks": {}});
+        for name in names {
+            owned["f:webhooks"][format!(r#"k:{{"name":"{name}.multihome.rook.io"}}"#)] = webhook.clone();
+        }
+        assert_eq!(ours[0]["fieldsV1"], owned, "{kind}");
     }
-    assert_eq!(ours[0]["fieldsV1"], owned);
 }
 
 fn status_says_how_things_are(release: &Release<'_>) {
@@ -86,7 +91,9 @@ fn status_says_how_things_are(release: &Release<'_>) {
     let status: Value = serde_json::from_str(&release.status(&["--output", "json"])).unwrap();
     let current = &status["stored"][0]["certificate"];
     assert_eq!(status["stored"][0]["part"], "current");
-    assert_eq!(status["trusted"], json!([[current], [current]]));
+    assert_eq!(status["trusted"], json!([[current], [current], [current], [current]]));
+    let both = "MutatingWebhookConfiguration rook-multihome, ValidatingWebhookConfiguration rook-multihome";
+    assert!(text.contains(&format!("\ntrusted in the caBundle of {both}\n")), "{text}");
     assert_eq!(status["served"].as_array().unwrap().len(), 2);
     assert_eq!(status["served"][1]["certificate"]["issuer"], current["subject"]);
 }
@@ -160,24 +167,44 @@ fn somebody_edits_the_bundle(plane: &ControlPlane, release: &Release<'_>) {
     let before = release.bundles();
     let patch = r#"[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]"#;
     plane.kubectl(&["patch", "mutatingwebhookconfiguration", RELEASE, "--type=json", "-p", patch]);
+    plane.kubectl(&["patch", "validatingwebhookconfiguration", RELEASE, "--type=json", "-p", patch]);
     let since = Instant::now();
     plane.wait_for("the bundle to be back", |_| release.bundles() == before);
     say(&format!("it was back after {:?}", since.elapsed()));
 
+    let verbose = || release.replicas[0].running.admin("/readyz?verbose");
+    say("taking the validating webhook configuration away");
+    let configuration = plane.get(&["validatingwebhookconfiguration", RELEASE]);
+    plane.kubectl(&["delete", "validatingwebhookconfiguration", RELEASE]);
+    let missing = "there is no ValidatingWebhookConfiguration rook-multihome to write a caBundle into";
+    plane.wait_for("the replicas to say so", |_| verbose().1.contains(missing));
+    assert_eq!(verbose().0, 200, "pods get their networks all the same");
+    plane.apply(&as_applied_again(configuration).to_string());
+    plane.wait_for("the bundle to be there", |_| release.bundles() == before);
+
     say("taking the webhook configuration away");
     let configuration = plane.get(&["mutatingwebhookconfiguration", RELEASE]);
     plane.kubectl(&["delete", "mutatingwebhookconfiguration", RELEASE]);
-    let verbose = || release.replicas[0].running.admin("/readyz?verbose");
     plane.wait_for("the replicas to notice", |_| verbose().0 == 503);
-    assert!(verbose().1.contains("[-] authority: no webhook configuration calls this Service"), "{}", verbose().1);
-    let mut again = configuration;
-    again["metadata"] = json!({"name": RELEASE, "labels": again["metadata"]["labels"], "annotations": again["metadata"]["annotations"]});
-    for webhook in again["webhooks"].as_array_mut().unwrap() {
-        webhook["clientConfig"].as_object_mut().unwrap().remove("caBundle");
-    }
-    plane.apply(&again.to_string());
+    assert!(
+        verbose().1.contains("[-] authority: no MutatingWebhookConfiguration calls this Service"),
+        "{}",
+        verbose().1
+    );
+    plane.apply(&as_applied_again(configuration).to_string());
     plane.wait_for("the bundle to be there", |_| release.bundles() == before);
     plane.wait_for("the replicas to be ready", |_| verbose().0 == 200);
+}
+
+/// A webhook configuration as who installs it would apply it.
+fn as_applied_again(mut configuration: Value) -> Value {
+    let metadata = &configuration["metadata"];
+    configuration["metadata"] =
+        json!({"name": RELEASE, "labels": metadata["labels"], "annotations": metadata["annotations"]});
+    for webhook in configuration["webhooks"].as_array_mut().unwrap() {
+        webhook["clientConfig"].as_object_mut().unwrap().remove("caBundle");
+    }
+    configuration
 }
 
 fn nothing_is_left_behind(plane: &ControlPlane, release: Release<'_>) {
@@ -189,7 +216,7 @@ fn nothing_is_left_behind(plane: &ControlPlane, release: Release<'_>) {
     let left = plane.kubectl(&["get", "secrets", "-n", NAMESPACE, "-o", "name"]);
     assert!(!left.contains(CA_SECRET), "{left}");
     let left = plane.get(&[
-        "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,roles,rolebindings,services,configmaps",
+        "mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings,roles,rolebindings,services,configmaps",
         "-A",
         "-l",
         "app.kubernetes.io/instance=rook-multihome",
@@ -215,7 +242,9 @@ fn after_a_year_of_pause_it_serves_within_seconds() {
         for entry in [0, 1] {
             let patch =
                 json!([{"op": "add", "path": format!("/webhooks/{entry}/clientConfig/caBundle"), "value": bundle}]);
-            plane.kubectl(&["patch", "mutatingwebhookconfiguration", RELEASE, "--type=json", "-p", &patch.to_string()]);
+            for kind in ["mutatingwebhookconfiguration", "validatingwebhookconfiguration"] {
+                plane.kubectl(&["patch", kind, RELEASE, "--type=json", "-p", &patch.to_string()]);
+            }
         }
         let since = Instant::now();
         release.start(2);

@@ -313,8 +313,7 @@ fn nothing_is_left_behind(plane: &ControlPlane) {
     say("uninstalling the chart");
     plane.helm(&["uninstall", "rook-multihome", "--namespace", RELEASE_NAMESPACE, "--wait", "--timeout", "60s"]);
     std::thread::sleep(Duration::from_millis(500));
-    let kinds =
-        "mutatingwebhookconfigurations,clusterroles,clusterrolebindings,deployments,services,secrets,serviceaccounts";
+    let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings,deployments,services,secrets,serviceaccounts";
     let left = plane.get(&[kinds, "--all-namespaces", "-l", "app.kubernetes.io/instance=rook-multihome"]);
     assert_eq!(left["items"], serde_json::json!([]));
 }

@@ -17,7 +17,7 @@ const PREVIOUS: &str = "tests/control-plane/chart-0.2.0";
 /// With a short wait: where an authority of ours was trusted before, new replicas wait until the next one has settled.
 const SELF_MANAGED: [&str; 2] = ["--set", "tls.selfManaged.settle=5s"];
 /// Every kind that the chart has objects of, and those that come with them.
-const KINDS: &str = "deployments,replicasets,pods,services,endpoints,secrets,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,networkpolicies,resourcequotas,mutatingwebhookconfigurations";
+const KINDS: &str = "deployments,replicasets,pods,services,endpoints,secrets,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,networkpolicies,resourcequotas,mutatingwebhookconfigurations,validatingwebhookconfigurations";
 
 /// What is there, in the release's namespace and in none, but for what Kubernetes puts into every namespace itself.
 fn everything(plane: &ControlPlane) -> Vec<Value> {
@@ -45,6 +45,14 @@ fn names(objects: &[Value]) -> Vec<String> {
 fn wait_for_networks(plane: &ControlPlane, when: &str) {
     let took = plane.wait_for_networks();
     say(&format!("{when}: an OSD got its networks after {took:?}"));
+}
+
+/// Waits until every entry of both webhook configurations trusts the replicas, also of the one that the previous version had not.
+fn wait_for_trust(plane: &ControlPlane, release: &Release<'_>) {
+    plane.wait_for("the same trust in every entry", |_| {
+        let bundles = release.bundles();
+        bundles.len() == 4 && bundles.iter().all(|bundle| bundle.contains("CERTIFICATE") && *bundle == bundles[0])
+    });
 }
 
 fn refs(values: &[String]) -> Vec<&str> {
@@ -98,18 +106,21 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "upgraded");
+        wait_for_trust(&plane, &release);
 
         say("rolling back to the previous version");
         plane.apply(&more);
         plane.helm(&["rollback", RELEASE, "1", "--namespace", NAMESPACE]);
         release.follow_rollout();
         wait_for_networks(&plane, "rolled back");
+        assert_eq!(release.bundles().len(), 2, "what the previous version had no entry for is gone");
 
         say("and forward again");
         delete(&plane, &more);
         release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "forward again");
+        wait_for_trust(&plane, &release);
 
         say("to a certificate of one's own, with both authorities trusted");
         let both = format!("{}{}", release.bundles()[0], issued.ca);

@@ -17,6 +17,10 @@ use support::program;
 use support::server::{Running, wait_for};
 
 const NAME: &str = "rook-multihome";
+const MUTATING: &str = "mutatingwebhookconfigurations";
+const VALIDATING: &str = "validatingwebhookconfigurations";
+/// What is asked about with one configuration of each kind, of one name.
+const BOTH: [&str; 2] = ["--validating-webhook-configuration", NAME];
 
 /// One Secret and some webhook configurations.
 #[derive(Clone)]
@@ -31,6 +35,7 @@ struct State {
     /// The objects, by kind of resource.
     secrets: Vec<Value>,
     configurations: Vec<Value>,
+    validating: Vec<Value>,
     /// Watches of secrets, and of configurations, by the name that they select.
     watches: Vec<(&'static str, String, TcpStream)>,
     /// Requests that wrote something: target and body.
@@ -63,7 +68,7 @@ impl FakeApi {
                 json!({"metadata": {"name": "rook-multihome-ca", "namespace": NAME}, "type": "Opaque"}),
             );
             for configuration in configurations {
-                state.put("mutatingwebhookconfigurations", configuration);
+                state.put(MUTATING, configuration);
             }
         }
         let serving = api.clone();
@@ -93,7 +98,7 @@ impl FakeApi {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
 
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-        let kind = ["secrets", "mutatingwebhookconfigurations"].into_iter().find(|kind| path.contains(kind));
+        let kind = ["secrets", MUTATING, VALIDATING].into_iter().find(|kind| path.contains(kind));
         let mut state = self.state.lock().unwrap();
         let (code, answer) = match kind {
             None => (
@@ -121,10 +126,37 @@ impl FakeApi {
         write!(stream, "HTTP/1.1 {code} X\r\n{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).ok()
     }
 
-    /// The PEM text of every bundle of a configuration.
+    /// Somebody makes a validating configuration.
+    fn put_validating(&self, configuration: Value) {
+        self.state.lock().unwrap().put(VALIDATING, configuration);
+    }
+
+    /// Somebody deletes the configurations of a kind.
+    fn delete_all(&self, kind: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.version += 1;
+        let gone = std::mem::take(state.objects(kind));
+        for mut object in gone {
+            object["metadata"]["resourceVersion"] = state.version.to_string().into();
+            let event = json!({"type": "DELETED", "object": object});
+            for (_, _, stream) in state
+                .watches
+                .iter_mut()
+                .filter(|(of, selected, _)| *of == kind && object["metadata"]["name"] == selected.as_str())
+            {
+                _ = writeln!(stream, "{event}");
+            }
+        }
+    }
+
+    /// The PEM text of every bundle of a mutating configuration.
     fn bundles(&self, name: &str) -> Vec<String> {
-        let state = self.state.lock().unwrap();
-        let configuration = state.configurations.iter().find(|found| found["metadata"]["name"] == name).unwrap();
+        self.bundles_of(MUTATING, name)
+    }
+
+    fn bundles_of(&self, kind: &str, name: &str) -> Vec<String> {
+        let mut state = self.state.lock().unwrap();
+        let configuration = state.objects(kind).iter().find(|found| found["metadata"]["name"] == name).unwrap();
         let bundle = |webhook: &Value| {
             let bundle = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
             String::from_utf8(BASE64.decode(bundle).unwrap()).unwrap()
@@ -138,7 +170,7 @@ impl FakeApi {
         let configuration = state.configurations.iter().find(|found| found["metadata"]["name"] == name).unwrap();
         let mut configuration = configuration.clone();
         configuration["webhooks"][0]["clientConfig"].as_object_mut().unwrap().remove("caBundle");
-        state.put("mutatingwebhookconfigurations", configuration);
+        state.put(MUTATING, configuration);
     }
 
     fn be_silent(&self, is_silent: bool) {
@@ -164,7 +196,11 @@ impl FakeApi {
 
 impl State {
     fn objects(&mut self, kind: &str) -> &mut Vec<Value> {
-        if kind == "secrets" { &mut self.secrets } else { &mut self.configurations }
+        match kind {
+            MUTATING => &mut self.configurations,
+            VALIDATING => &mut self.validating,
+            _ => &mut self.secrets,
+        }
     }
 
     /// Stores an object as a new version of it, and tells the watches.
@@ -259,6 +295,53 @@ fn the_bundle_is_written_and_nothing_else() {
     // Making the authority, noting that it is trusted; and one bundle.
     let of = |kind: &str| state.writes.iter().filter(|(target, _)| target.contains(kind)).count();
     assert_eq!((of("secrets"), of("webhookconfigurations")), (2, 1));
+}
+
+/// One of each kind, of one name: each is written as what it is, and both count.
+#[test]
+fn both_kinds_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(vec![configuration(NAME, &ours())]);
+    api.put_validating(configuration(NAME, &ours()));
+    let replica = api.serve(folder.path(), &BOTH);
+    replica.wait_until_ready();
+    let bundles = api.bundles_of(VALIDATING, NAME);
+    assert!(bundles[0].starts_with("-----BEGIN CERTIFICATE-----") && bundles[0] == bundles[1]);
+    assert_eq!(bundles, api.bundles(NAME));
+    let state = api.state.lock().unwrap();
+    for (plural, kind) in [(MUTATING, "MutatingWebhookConfiguration"), (VALIDATING, "ValidatingWebhookConfiguration")] {
+        let written: Vec<_> = state.writes.iter().filter(|(target, _)| target.contains(plural)).collect();
+        assert_eq!(written.len(), 1, "{plural}");
+        let (target, patch) = written[0];
+        assert!(target.starts_with("/apis/admissionregistration.k8s.io/v1/"), "{target}");
+        assert_eq!((&patch["kind"], &patch["metadata"]["name"]), (&json!(kind), &json!(NAME)));
+    }
+}
+
+/// Until it is there, pods are what counts; from then on, it has to be trusted like the other.
+#[test]
+fn a_validating_configuration_may_come_later_and_counts_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(vec![configuration(NAME, &ours())]);
+    let replica = api.serve(folder.path(), &BOTH);
+    replica.wait_until_ready();
+    let verbose = || replica.admin("/readyz?verbose");
+    let missing = "there is no ValidatingWebhookConfiguration rook-multihome to write a caBundle into";
+    wait_for("what is missing to be said", || verbose().1.contains(missing));
+    assert_eq!(verbose().0, 200, "pods get their networks all the same");
+
+    api.put_validating(configuration(NAME, &json!({"somebody": "else"})));
+    let said = "ValidatingWebhookConfiguration rook-multihome does not trust the authority, and has no annotation multihome.rook.io/ca-bundle: self-managed";
+    wait_for("what is wrong with it to be said", || verbose().0 == 503 && verbose().1.contains(said));
+    assert!(!verbose().1.contains(missing), "{}", verbose().1);
+    api.put_validating(configuration(NAME, &ours()));
+    wait_for("readiness", || verbose().0 == 200);
+    assert_eq!(api.bundles_of(VALIDATING, NAME), api.bundles(NAME));
+
+    api.delete_all(MUTATING);
+    wait_for("the loss to be noticed", || verbose().0 == 503);
+    let lost = "[-] authority: no MutatingWebhookConfiguration calls this Service";
+    assert!(verbose().1.contains(lost), "{}", verbose().1);
 }
 
 #[test]

@@ -25,7 +25,7 @@ struct World {
     /// The Secret's data; `None` where there is no Secret.
     secret: Option<Data>,
     version: u64,
-    /// The two entries of the webhook configuration; `None` where there is none.
+    /// Two entries, of one webhook configuration or of one of each kind; `None` where there is none.
     bundles: Option<[Vec<Certificate>; 2]>,
     bundle_version: u64,
     /// Earlier bundles that an API server may still go by, and until when.

@@ -54,7 +54,7 @@ fn what_is_no_review_is_refused_with_its_reason() {
         ("GET", "/mutate", &[], "", 405, "GET is not answered here"),
         ("PUT", "/mutate", &json_type, "{}", 405, "POST an AdmissionReview"),
         ("POST", "/", &json_type, "{}", 404, "nothing at /"),
-        ("POST", "/mutate/x", &json_type, "{}", 404, "reviews go to /mutate"),
+        ("POST", "/mutate/x", &json_type, "{}", 404, "pods go to /mutate"),
         ("GET", "/metrics", &[], "", 404, "nothing at /metrics"),
     ];
     for (method, path, headers, body, code, part) in cases {

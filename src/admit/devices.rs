@@ -66,7 +66,7 @@ struct Resources<'a> {
 
 /// Quantities by resource, as they are written.
 #[derive(Debug, Default)]
-struct Quantities<'a>(Vec<(Text<'a>, Option<&'a RawValue>)>);
+struct Quantities<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 read_object!(Requesting { "resources" => resources });
 read_object!(Resources { "requests" => requests, "limits" => limits, "claims" => claims });
@@ -181,9 +181,8 @@ impl Requesting<'_> {
     /// not, the larger one counts.
     fn amount(&self, resource: &str) -> Result<u64, UnreadablePart> {
         self.quantities().try_fold(0, |amount, quantities| match quantities.get(resource) {
-            Some(Some(quantity)) => Ok(amount.max(whole(quantity).ok_or(UnreadablePart)?)),
-            // Go reads a null quantity as zero.
-            Some(None) | None => Ok(amount),
+            Some(quantity) => Ok(amount.max(whole(quantity).ok_or(UnreadablePart)?)),
+            None => Ok(amount),
         })
     }
 
@@ -199,7 +198,7 @@ impl Requesting<'_> {
 
 impl<'a> Quantities<'a> {
     /// The last of a repeated resource counts, as in Go.
-    fn get(&self, resource: &str) -> Option<Option<&'a RawValue>> {
+    fn get(&self, resource: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(name, _)| &**name == resource).map(|(_, quantity)| *quantity)
     }
 }
@@ -213,6 +212,8 @@ fn is_filled(list: &RawValue) -> bool {
 /// thousands (a text, or a number as a person writes it in YAML).
 fn whole(quantity: &RawValue) -> Option<u64> {
     let text: Text<'_> = match quantity.get() {
+        // As Go reads it.
+        "null" => return Some(0),
         text if text.starts_with('"') => serde_json::from_str(text).ok()?,
         number => return digits(number),
     };
@@ -243,7 +244,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Quantities<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Quantities<'de>, A::Error> {
                 let mut quantities = Vec::new();
-                while let Some(entry) = map.next_entry::<Text<'de>, Option<&'de RawValue>>()? {
+                while let Some(entry) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     if quantities.len() == LIST_LENGTH {
                         return Err(A::Error::invalid_length(LIST_LENGTH + 1, &self));
                     }
@@ -279,6 +280,7 @@ mod tests {
             (r#""-1""#, None),
             (r#""500m""#, None),
             (r#""2é""#, None),
+            ("null", Some(0)),
             ("true", None),
             ("{}", None),
         ] {

@@ -203,10 +203,12 @@ pub fn audit_annotations(decision: &Decision<'_>) -> Vec<(&'static str, String)>
         Verdict::Attach(attachments) => {
             let default = attachments.default_network.map(|selection| format!("default={}", selection.attachment));
             let networks: Vec<String> = attached(decision).chain(default).collect();
-            annotations.push(("networks", networks.join(",")));
             let named = decision.wanted.iter().filter(|wanted| wanted.step == WantedStep::Name);
             let named: Vec<String> =
                 named.filter_map(|wanted| Some(format!("{}={}", wanted.key, wanted.interface.as_deref()?))).collect();
+            if !networks.is_empty() || (named.is_empty() && attachments.devices.is_none()) {
+                annotations.push(("networks", networks.join(",")));
+            }
             if !named.is_empty() {
                 annotations.push(("interfaces", named.join(",")));
             }

@@ -153,7 +153,8 @@ impl StatusArgs {
             let plan = rotation::plan(&stored, &observed, SystemTime::now(), &lifetimes);
             let names = cluster.names();
             let secret = format!("{}/{}", names.namespace, names.secret);
-            Kept { secret, configurations: names.configurations.join(", "), stored, observed, plan }
+            let configurations: Vec<String> = names.configurations.iter().map(ToString::to_string).collect();
+            Kept { secret, configurations: configurations.join(", "), stored, observed, plan }
         });
         let replicas = match cluster.replicas(&selector, admin_port).await {
             // In a container, where the replicas may not be asked for, there is at least the one that is in it.
@@ -284,7 +285,7 @@ impl Kept {
                 }
             }
         }
-        text.push_str(&format!("trusted in the caBundle of MutatingWebhookConfiguration {configurations}\n"));
+        text.push_str(&format!("trusted in the caBundle of {configurations}\n"));
         match &observed.trust {
             Trust::Unknown | Trust::Absent => text.push_str("  there is no entry that calls this Service\n"),
             Trust::Bundles(bundles) => {

@@ -17,7 +17,7 @@ use super::tls::{LifetimeArgs, NameArgs, TlsMode};
 use super::{CatalogueArgs, SettingsArgs, load_manifests, print};
 use crate::serve::{Parts, Phase, Phases, ServeSettings, Server};
 use crate::status::cluster::Cluster as StatusCluster;
-use crate::status::standing::Readiness;
+use crate::status::standing::{Found, Readiness};
 use crate::status::writer::Writer;
 use crate::tls::clients::{ClientAuthorities, ClientNames};
 use crate::tls::cluster::Cluster;
@@ -172,6 +172,7 @@ impl ServeArgs {
         };
         let standing = writer.as_ref().map(Writer::standing);
         let readiness = writer.as_ref().map_or_else(|| Arc::new(Readiness::of(&published.read())), Writer::readiness);
+        let found = writer.as_ref().map_or_else(|| Arc::new(Found::of(&published.read())), Writer::found);
         let mut phase = phases.watch();
         let leaving = async move { phase.reached(Phase::Leaving).await };
         let writing = writer.map(|writer| tokio::spawn(writer.run(leaving)));
@@ -181,7 +182,7 @@ impl ServeArgs {
 
         tracing::info!(version = env!("CARGO_PKG_VERSION"), webhook = %listen, %admin, "serving");
         let parts =
-            Parts { published, progress, certificate, keeping, standing, readiness, clients, dropped_log_lines };
+            Parts { published, progress, certificate, keeping, standing, readiness, found, clients, dropped_log_lines };
         tokio::select! {
             served = server.run(parts, &phases) => {
                 served?;

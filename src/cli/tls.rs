@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::status::cluster::LeaseName;
-use crate::tls::cluster::Names;
+use crate::tls::cluster::{ConfigurationKind, ConfigurationName, Names};
 use crate::tls::rotation::Lifetimes;
 
 /// Under which heading --help lists the flags that only self-managed certificates need.
@@ -42,6 +42,15 @@ pub(super) struct NameArgs {
         env = "ROOK_MULTIHOME_WEBHOOK_CONFIGURATION"
     )]
     webhook_configurations: Vec<String>,
+    /// A ValidatingWebhookConfiguration whose caBundle is kept too; none where none is named. Repeatable, or separated by commas
+    #[arg(
+        long = "validating-webhook-configuration",
+        help_heading = SELF_MANAGED,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "ROOK_MULTIHOME_VALIDATING_WEBHOOK_CONFIGURATION"
+    )]
+    validating_webhook_configurations: Vec<String>,
 }
 
 /// How long things last.
@@ -65,8 +74,11 @@ impl NameArgs {
     }
 
     pub(super) fn names(self) -> Names {
-        let Self { namespace, service, ca_secret, webhook_configurations } = self;
-        Names { namespace, service, secret: ca_secret, configurations: webhook_configurations }
+        let Self { namespace, service, ca_secret, webhook_configurations, validating_webhook_configurations } = self;
+        let of = |kind| move |name| ConfigurationName { kind, name };
+        let mutating = webhook_configurations.into_iter().map(of(ConfigurationKind::Mutating));
+        let validating = validating_webhook_configurations.into_iter().map(of(ConfigurationKind::Validating));
+        Names { namespace, service, secret: ca_secret, configurations: mutating.chain(validating).collect() }
     }
 }
 

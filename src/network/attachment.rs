@@ -149,7 +149,9 @@ impl AttachmentDefinition {
         self.plugin_faults().map(PluginFault::effect).chain(self.ipam_faults().iter().map(|fault| fault.effect)).min()
     }
 
-    fn on_node() -> Self {
+    /// One that is configured on the node.
+    #[must_use]
+    pub fn on_node() -> Self {
         let ipam = Ipam::from(Source::Nobody);
         Self { chain: Chain::OnNode, network: None, ipam, resource: None, faults: Box::default() }
     }

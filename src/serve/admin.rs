@@ -128,7 +128,9 @@ fn check_trust(state: &KeepingState) -> Check {
         Trusted::Yes => (true, "trusted by every webhook configuration"),
         Trusted::Recently => (false, "trusted since a moment ago; waiting until every API server has noticed"),
         Trusted::No => (false, "not trusted by every webhook configuration yet"),
-        Trusted::NoConfiguration => (false, "no webhook configuration calls this Service, so no reviews will come"),
+        Trusted::NoConfiguration => {
+            (false, "no MutatingWebhookConfiguration calls this Service, so no reviews of pods will come")
+        }
         Trusted::Unknown => (false, "the webhook configuration has not been seen yet"),
     };
     let mut detail = format!("{detail}; rotation: {}", state.stage.name());

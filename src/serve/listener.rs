@@ -24,7 +24,8 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use super::metrics::{ConnectionEnd, Metrics};
+use super::labels::ConnectionEnd;
+use super::metrics::Metrics;
 use super::phase::{Phase, PhaseWatch};
 use super::seats::{Activity, Seats};
 use crate::tls::clients::why_refused;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +12,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Parts;
+use super::labels::{
+    ClusterLabels, CodeLabels, ConnectionEnd, EndLabels, FindingLabels, ReadyLabels, ReviewLabels, ReviewOutcome,
+    StageLabels, StatusLabels, ValidationLabels, ValidationOutcome, WatchLabels, WatchStateLabels, WritingLabels,
+};
 use crate::api::ConditionStatus;
 use crate::status::ledger::Outcome;
 use crate::status::standing::Standing;
@@ -27,6 +30,8 @@ pub(super) struct Metrics {
     /// Held from when series are made anew until they are written.
     writing: Mutex<()>,
     reviews: Family<ReviewLabels, Counter>,
+    validations: Family<ValidationLabels, Counter>,
+    address_ranges: Family<WritingLabels, Counter>,
     review_seconds: Histogram,
     rejected_requests: Family<CodeLabels, Counter>,
     panics: Counter,
@@ -37,6 +42,7 @@ pub(super) struct Metrics {
     clusters: Family<ClusterLabels, Gauge>,
     attachments: Gauge,
     storage_networks: Family<ReadyLabels, Gauge>,
+    findings: Family<FindingLabels, Gauge>,
     status_lease_held: Gauge,
     statuses: Family<StatusLabels, Counter>,
     watch_state: Family<WatchStateLabels, Gauge>,
@@ -54,93 +60,6 @@ pub(super) struct Metrics {
     log_lines_dropped: Counter,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReviewLabels {
-    outcome: ReviewOutcome,
-    role: String,
-    reason: &'static str,
-    mode: &'static str,
-}
-
-/// What became of a review; in audit mode, what would have.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-pub(super) enum ReviewOutcome {
-    /// Networks were attached.
-    Attached,
-    /// The pod was put on the host network.
-    Host,
-    /// The pod was left as it is.
-    Left,
-    /// The pod was left as it is, with a warning.
-    Warned,
-    /// The pod was refused.
-    Denied,
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
-pub(super) enum ConnectionEnd {
-    /// One side closed it in order.
-    Closed,
-    /// No request came in time.
-    Idle,
-    /// The peer broke it off, or spoke something else than HTTP.
-    Failed,
-    /// The TLS handshake failed.
-    HandshakeFailed,
-    /// The TLS handshake was not finished in time.
-    HandshakeTimeout,
-    /// The client showed no certificate, or not the right one.
-    ClientRefused,
-    /// All seats were taken, and a new connection got this one's.
-    Displaced,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CodeLabels {
-    code: u16,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct EndLabels {
-    end: ConnectionEnd,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ClusterLabels {
-    system: String,
-    spec: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReadyLabels {
-    ready: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StatusLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StageLabels {
-    stage: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct WatchLabels {
-    resource: String,
-    /// Not `namespace`: that is where a Prometheus says that this replica is.
-    watched_namespace: Option<String>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct WatchStateLabels {
-    resource: String,
-    watched_namespace: Option<String>,
-    state: &'static str,
-}
-
 /// Upper bounds of the histogram, in seconds: reviews take tens of microseconds.
 const REVIEW_BUCKETS: [f64; 10] = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1];
 
@@ -150,6 +69,8 @@ impl Metrics {
             registry: Registry::with_prefix("rook_multihome"),
             writing: Mutex::default(),
             reviews: Family::default(),
+            validations: Family::default(),
+            address_ranges: Family::default(),
             review_seconds: Histogram::new(REVIEW_BUCKETS),
             rejected_requests: Family::default(),
             panics: Counter::default(),
@@ -159,6 +80,7 @@ impl Metrics {
             clusters: Family::default(),
             attachments: Gauge::default(),
             storage_networks: Family::default(),
+            findings: Family::default(),
             status_lease_held: Gauge::default(),
             statuses: Family::default(),
             watch_state: Family::default(),
@@ -182,6 +104,21 @@ impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("reviews", "Reviews answered, by what became of the pod", self.reviews.clone());
+        registry.register(
+            "validations",
+            "Objects that networks depend on, by what became of them",
+            self.validations.clone(),
+        );
+        registry.register(
+            "address_range_reviews",
+            "Clusters that could have address ranges written, by whether they had",
+            self.address_ranges.clone(),
+        );
+        registry.register(
+            "findings",
+            "What is found in networks as they are, by rule and severity",
+            self.findings.clone(),
+        );
         registry.register(
             "review_duration_seconds",
             "Time from the bytes of a review to the bytes of its answer",
@@ -287,6 +224,17 @@ impl Metrics {
         self.review_seconds.observe(took.as_secs_f64());
     }
 
+    /// `kind` is empty where the object says nothing about networks.
+    pub(super) fn validated(&self, outcome: ValidationOutcome, kind: &str) {
+        let labels = ValidationLabels { outcome: outcome.name(), kind: kind.to_owned() };
+        self.validations.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn asked_for_address_ranges(&self, is_written: bool) {
+        let outcome = if is_written { "written" } else { "left" };
+        self.address_ranges.get_or_create(&WritingLabels { outcome }).inc();
+    }
+
     pub(super) fn rejected(&self, code: u16) {
         self.rejected_requests.get_or_create(&CodeLabels { code }).inc();
     }
@@ -333,6 +281,10 @@ impl Metrics {
         {
             let count = parts.readiness.count_of(status);
             self.storage_networks.get_or_create(&ReadyLabels { ready: label }).set(as_i64(count));
+        }
+        for (entry, count) in parts.found.counts() {
+            let labels = FindingLabels { rule: entry.id, severity: entry.severity.name() };
+            self.findings.get_or_create(&labels).set(as_i64(count));
         }
         if let Some(standing) = &parts.standing {
             self.update_standing(standing);
@@ -411,37 +363,4 @@ pub(super) fn state_name(state: State) -> &'static str {
 
 fn as_i64(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
-}
-
-impl ReviewOutcome {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Attached => "attached",
-            Self::Host => "host",
-            Self::Left => "left",
-            Self::Warned => "warned",
-            Self::Denied => "denied",
-        }
-    }
-}
-
-impl EncodeLabelValue for ReviewOutcome {
-    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> std::fmt::Result {
-        EncodeLabelValue::encode(&self.name(), encoder)
-    }
-}
-
-impl EncodeLabelValue for ConnectionEnd {
-    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>) -> std::fmt::Result {
-        let name = match self {
-            Self::Closed => "closed",
-            Self::Idle => "idle",
-            Self::Failed => "failed",
-            Self::HandshakeFailed => "handshake-failed",
-            Self::HandshakeTimeout => "handshake-timeout",
-            Self::ClientRefused => "client-refused",
-            Self::Displaced => "displaced",
-        };
-        EncodeLabelValue::encode(&name, encoder)
-    }
 }

@@ -5,6 +5,8 @@
 
 mod admin;
 mod body;
+mod changes;
+mod labels;
 pub mod listener;
 mod metrics;
 mod phase;
@@ -22,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::status::standing::{Readiness, Standing};
+use crate::status::standing::{Found, Readiness, Standing};
 use crate::tls::ServedCertificate;
 use crate::tls::clients::ClientAuthorities;
 use crate::tls::keeping::Keeping;
@@ -72,6 +74,8 @@ pub struct Parts {
     pub standing: Option<Arc<Standing>>,
     /// What statuses say of StorageNetworks.
     pub readiness: Arc<Readiness>,
+    /// What is found in networks.
+    pub found: Arc<Found>,
     /// Who may connect, where that is not everybody.
     pub clients: Option<Arc<ClientAuthorities>>,
     /// Log lines that were dropped because nobody read them in time.

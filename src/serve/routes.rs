@@ -1,4 +1,4 @@
-//! The webhook's routes: one, and honest errors for everything else.
+//! The webhook's routes, and honest errors for everything else. Pods are answered here; [`super::changes`] answers the others.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,27 +14,28 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::body::{BODY_DEADLINE, Refusal, Room};
-use super::metrics::{Metrics, ReviewOutcome};
+use super::labels::ReviewOutcome;
+use super::metrics::Metrics;
 use super::phase::{Phase, PhaseWatch};
 use crate::admit::{Decision, Verdict, decide};
 use crate::network::shorten;
-use crate::wire::{self, Answer, Request, Review};
+use crate::wire::{self, Answer, Request, Review, Unreadable};
 use crate::world::{Outcome, Published};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What answers reviews.
 #[derive(Clone)]
 pub(super) struct Webhook {
-    published: Arc<Published>,
-    metrics: Arc<Metrics>,
+    pub(super) published: Arc<Published>,
+    pub(super) metrics: Arc<Metrics>,
     room: Arc<Room>,
     #[cfg(feature = "otlp")]
     spans: Arc<super::spans::Spans>,
 }
 
 /// A request that is answered with an HTTP error. The API server treats it as a failed call, and its failure policy decides.
-struct Rejection {
+pub(super) struct Rejection {
     code: StatusCode,
     message: String,
     /// The field at fault, where it is one of the body's.
@@ -51,7 +52,12 @@ pub(super) fn router(webhook: Webhook, phase: PhaseWatch) -> Router {
             .into_response()
     };
     Router::new()
-        .route("/mutate", post(mutate))
+        .route("/mutate", post(async |State(webhook), request| answered(webhook, request, Webhook::review).await))
+        .route("/validate", post(async |State(webhook), request| answered(webhook, request, Webhook::validate).await))
+        .route(
+            "/address-ranges",
+            post(async |State(webhook), request| answered(webhook, request, Webhook::write_address_ranges).await),
+        )
         .method_not_allowed_fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
             let method = request.method().as_str();
             let message = format!("{} is not answered here; POST an AdmissionReview", shorten(method));
@@ -60,7 +66,10 @@ pub(super) fn router(webhook: Webhook, phase: PhaseWatch) -> Router {
             response
         })
         .fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
-            let message = format!("there is nothing at {}; reviews go to /mutate", shorten(request.uri().path()));
+            let message = format!(
+                "there is nothing at {}; pods go to /mutate, what networks depend on to /validate",
+                shorten(request.uri().path())
+            );
             webhook.reject(Rejection::new(StatusCode::NOT_FOUND, message))
         })
         .with_state(webhook)
@@ -78,13 +87,18 @@ async fn close_when_leaving(State(phase): State<PhaseWatch>, request: HttpReques
     response
 }
 
-async fn mutate(State(webhook): State<Webhook>, request: HttpRequest) -> Response {
+/// Collects a body, and answers it.
+async fn answered(
+    webhook: Webhook,
+    request: HttpRequest,
+    answer: fn(&Webhook, &HeaderMap, &[u8]) -> Response,
+) -> Response {
     let (head, body) = request.into_parts();
     if let Err(rejection) = expect_json(&head.headers) {
         return webhook.reject(rejection);
     }
     match webhook.room.collect(body, deadline(head.uri.query())).await {
-        Ok((body, _room)) => webhook.review(&head.headers, &body),
+        Ok((body, _room)) => answer(&webhook, &head.headers, &body),
         Err(refusal) => webhook.reject(refusal.into()),
     }
 }
@@ -125,11 +139,7 @@ impl Webhook {
         let started = Instant::now();
         let request = match Review::read(body) {
             Ok(request) => request,
-            Err(unreadable) => {
-                let message = format!("this is no AdmissionReview: {unreadable}");
-                let rejection = Rejection { code: StatusCode::BAD_REQUEST, message, field: unreadable.path };
-                return self.reject(rejection);
-            }
+            Err(unreadable) => return self.reject(unreadable.into()),
         };
         let snapshot = self.published.read();
         let admission = request.admission();
@@ -194,7 +204,7 @@ impl Webhook {
         self.metrics.reviewed(outcome, role.to_owned(), reason, mode, took);
     }
 
-    fn reject(&self, rejection: Rejection) -> Response {
+    pub(super) fn reject(&self, rejection: Rejection) -> Response {
         self.metrics.rejected(rejection.code.as_u16());
         tracing::warn!(code = rejection.code.as_u16(), message = rejection.message, "request rejected");
         rejection.into_response()
@@ -204,6 +214,13 @@ impl Webhook {
 impl Rejection {
     fn new(code: StatusCode, message: String) -> Self {
         Self { code, message, field: None }
+    }
+}
+
+impl From<Unreadable> for Rejection {
+    fn from(unreadable: Unreadable) -> Self {
+        let message = format!("this is no AdmissionReview: {unreadable}");
+        Self { code: StatusCode::BAD_REQUEST, message, field: unreadable.path }
     }
 }
 

@@ -1,14 +1,16 @@
 //! What is true about a StorageNetwork, computed from one snapshot: conditions, each with its reason and its mend, and what the
 //! columns of kubectl show.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::attachable::{Outlook, outlook};
 use super::networks::{Lookup, Named, in_words};
 use super::size;
+use super::sound::{FoundAbout, Sound};
 use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
-use crate::lint::{Neighbours, Rival};
+use crate::lint::{Finding, Neighbours, Rival};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
 use crate::storage::{Resource, System};
 use crate::world::{Cluster, ClusterRef, Declared, Knowledge, MODE_ANNOTATION, Mode, Snapshot, StorageNetwork, Target};
@@ -19,17 +21,20 @@ pub const ACCEPTED: &str = "Accepted";
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// The condition that another StorageNetwork stands in the way.
 pub const CONFLICTED: &str = "Conflicted";
+/// The condition that nothing was found to be wrong with its networks.
+pub const NETWORKS_SOUND: &str = super::sound::NETWORKS_SOUND;
 /// The condition that pods get what the spec says.
 pub const READY: &str = "Ready";
 
 /// Reasons that say no more than that something is not known yet.
 const NOT_KNOWN_YET: [&str; 2] = ["ClustersNotListed", "AttachmentsNotListed"];
 
-/// What was found about one condition.
-struct Finding {
-    status: ConditionStatus,
-    reason: &'static str,
-    message: String,
+/// What is said about one condition.
+#[derive(Clone)]
+pub(super) struct Said {
+    pub(super) status: ConditionStatus,
+    pub(super) reason: Cow<'static, str>,
+    pub(super) message: String,
 }
 
 /// What a StorageNetwork is about, as far as the snapshot knows it.
@@ -45,40 +50,56 @@ enum Meant<'s> {
     NoReference,
 }
 
-/// The status of every StorageNetwork, without the times of its conditions; see [`dated`].
+/// The status of every StorageNetwork, without the times of its conditions; see [`dated`]. `findings` are those of the same
+/// snapshot.
 #[must_use]
-pub fn statuses(snapshot: &Snapshot) -> Vec<(&StorageNetwork, StorageNetworkStatus)> {
+pub fn statuses<'s>(snapshot: &'s Snapshot, findings: &[Finding]) -> Vec<(&'s StorageNetwork, StorageNetworkStatus)> {
     let mut namespaces: BTreeMap<&str, Vec<&StorageNetwork>> = BTreeMap::new();
     for network in snapshot.storage_networks() {
         namespaces.entry(&network.id.namespace).or_default().push(network);
     }
+    let found = FoundAbout::of(findings);
     let mut all = Vec::new();
     for networks in namespaces.into_values() {
         let neighbours = Neighbours::of(snapshot, networks.clone());
-        let status = |network| (network, status_of(snapshot, network, neighbours.rival_of(network)));
+        let status = |network| {
+            let sound = Sound { found: found.about(network) };
+            (network, status_of(snapshot, network, neighbours.rival_of(network), &sound))
+        };
         all.extend(networks.into_iter().map(status));
     }
     all
 }
 
-fn status_of(snapshot: &Snapshot, network: &StorageNetwork, rival: Option<Rival<'_>>) -> StorageNetworkStatus {
+fn status_of(
+    snapshot: &Snapshot,
+    network: &StorageNetwork,
+    rival: Option<Rival<'_>>,
+    sound: &Sound<'_>,
+) -> StorageNetworkStatus {
     let meant = Meant::find(snapshot, network);
     let named = network.declared.as_ref().ok().map(|declared| Named::read(snapshot, declared));
     let accepted = accepted(network, meant, rival);
     let resolved = resolved(meant, named.as_ref());
     let conflicted = conflicted(rival);
+    let sound = sound.said(named.as_ref());
     let ready = ready(snapshot, network, meant, [&accepted, &resolved], &conflicted);
     let generation = Some(network.generation).filter(|generation| *generation > 0);
-    let conditions = [(ACCEPTED, accepted), (RESOLVED_REFS, resolved), (CONFLICTED, conflicted), (READY, ready)].map(
-        |(kind, Finding { status, reason, message })| Condition {
-            kind: kind.to_owned(),
-            status,
-            observed_generation: generation,
-            last_transition_time: String::new(),
-            reason: reason.to_owned(),
-            message,
-        },
-    );
+    let conditions = [
+        (ACCEPTED, accepted),
+        (RESOLVED_REFS, resolved),
+        (CONFLICTED, conflicted),
+        (NETWORKS_SOUND, sound),
+        (READY, ready),
+    ]
+    .map(|(kind, Said { status, reason, message })| Condition {
+        kind: kind.to_owned(),
+        status,
+        observed_generation: generation,
+        last_transition_time: String::new(),
+        reason: reason.into_owned(),
+        message,
+    });
     let (cluster, pods, system) = match &network.target {
         Some(Target::Cluster(ClusterRef { group, kind, name })) => {
             let system = snapshot.catalogue().system_of(group, kind).map(|system| system.name.to_string());
@@ -145,24 +166,21 @@ impl<'s> Meant<'s> {
     }
 }
 
-fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>) -> Finding {
+fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>) -> Said {
     if let Err(problems) = &network.declared {
         let all: Vec<String> = problems.iter().map(SpecProblem::to_string).collect();
-        return Finding::no(
-            "Invalid",
-            format!("{}. Until then the pods that are meant are left alone", all.join(". ")),
-        );
+        return Said::no("Invalid", format!("{}. Until then the pods that are meant are left alone", all.join(". ")));
     }
     if let Some(Rival::SameCluster(other)) = rival {
         let message = format!("{other} is about the same cluster and is older, so it counts, and this one does not");
-        return Finding::no("Conflicted", message);
+        return Said::no("Conflicted", message);
     }
     match meant {
         Meant::Cluster(system, cluster) if declares_networks(cluster) => {
             let is_its = |resource: &Resource| resource.kind == cluster.kind && resource.group == cluster.group;
             let kind = system.clusters.iter().find(|kind| is_its(&kind.resource));
             let field = kind.and_then(|kind| kind.network.as_ref()).map(ToString::to_string).unwrap_or_default();
-            Finding::yes(
+            Said::yes(
                 "Overrides",
                 format!(
                     "{field} of {cluster} declares networks too, and rook-multihome does not follow it; the operator of {cluster} may still do so. Keep one of the two: remove {field} there, or delete this StorageNetwork"
@@ -170,7 +188,7 @@ fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>
             )
         }
         Meant::Cluster(..) | Meant::NoCluster(_) | Meant::NotListed(_) | Meant::NoReference => {
-            Finding::yes("Accepted", "the spec is valid".to_owned())
+            Said::yes("Accepted", "the spec is valid".to_owned())
         }
     }
 }
@@ -181,35 +199,35 @@ fn declares_networks(cluster: &Cluster) -> bool {
     *provider != Provider::None || !selections.is_empty() || !cluster.network_problems.is_empty()
 }
 
-fn resolved(meant: Meant<'_>, named: Option<&Named>) -> Finding {
+fn resolved(meant: Meant<'_>, named: Option<&Named>) -> Said {
     match meant {
         Meant::NoCluster(cluster) => {
             let message = format!(
                 "there is no {cluster} of {} in this namespace; create it, or mend spec.clusterRef",
                 cluster.group
             );
-            return Finding::no("ClusterNotFound", message);
+            return Said::no("ClusterNotFound", message);
         }
         Meant::NotListed(cluster) => {
             let message = format!(
                 "clusters of the kind {} of {} have not been listed yet; if that lasts, look at the log and at /readyz?verbose of rook-multihome",
                 cluster.kind, cluster.group
             );
-            return Finding::unknown("ClustersNotListed", message);
+            return Said::unknown("ClustersNotListed", message);
         }
         Meant::Cluster(..) | Meant::NoReference => {}
     }
     let Some(named) = named else {
-        return Finding::unknown("NotAccepted", "the spec is invalid; mend what Accepted says".to_owned());
+        return Said::unknown("NotAccepted", "the spec is invalid; mend what Accepted says".to_owned());
     };
     match named.lookup {
         Lookup::Unused => {
-            return Finding::yes("Resolved", "the provider needs no attachment definitions".to_owned());
+            return Said::yes("Resolved", "the provider needs no attachment definitions".to_owned());
         }
         Lookup::Elsewhere => {
             let message =
                 "the provider keeps its networks elsewhere than in attachment definitions, so they are not looked for";
-            return Finding::yes("Resolved", message.to_owned());
+            return Said::yes("Resolved", message.to_owned());
         }
         Lookup::Definitions => {}
     }
@@ -220,25 +238,25 @@ fn resolved(meant: Meant<'_>, named: Option<&Named>) -> Finding {
         format!("attachment definitions that do not exist: {}; create them, or mend the spec", missing.join(", "))
     });
     match (missing, malformed) {
-        (Some(missing), Some(malformed)) => Finding::no("AttachmentsMissing", format!("{missing}. And {malformed}")),
-        (Some(missing), None) => Finding::no("AttachmentsMissing", missing),
-        (None, Some(malformed)) => Finding::no("AttachmentMalformed", malformed),
+        (Some(missing), Some(malformed)) => Said::no("AttachmentsMissing", format!("{missing}. And {malformed}")),
+        (Some(missing), None) => Said::no("AttachmentsMissing", missing),
+        (None, Some(malformed)) => Said::no("AttachmentMalformed", malformed),
         (None, None) if !named.that_are(InterfaceState::Unknown).is_empty() => {
             let message = "attachment definitions have not been listed yet; if that lasts, look at the log and at /readyz?verbose of rook-multihome";
-            Finding::unknown("AttachmentsNotListed", message.to_owned())
+            Said::unknown("AttachmentsNotListed", message.to_owned())
         }
-        (None, None) => Finding::yes("Resolved", "all that the spec refers to is there".to_owned()),
+        (None, None) => Said::yes("Resolved", "all that the spec refers to is there".to_owned()),
     }
 }
 
 /// Here True is the bad one: the condition is named after the fault, as Kubernetes does it.
-fn conflicted(rival: Option<Rival<'_>>) -> Finding {
+fn conflicted(rival: Option<Rival<'_>>) -> Said {
     let same_pods = "selects pods by labels that this one may select too";
     let (reason, message) = match rival {
         None => {
             let message =
                 "no other StorageNetwork stands in the way, as far as that can be seen without looking at pods";
-            return Finding::no("NoConflict", message.to_owned());
+            return Said::no("NoConflict", message.to_owned());
         }
         Some(Rival::SameCluster(other)) => (
             "SameCluster",
@@ -265,21 +283,21 @@ fn conflicted(rival: Option<Rival<'_>>) -> Finding {
             ),
         ),
     };
-    Finding { status: ConditionStatus::True, reason, message }
+    Said { status: ConditionStatus::True, reason: reason.into(), message }
 }
 
 fn ready(
     snapshot: &Snapshot,
     network: &StorageNetwork,
     meant: Meant<'_>,
-    needed: [&Finding; 2],
-    conflicted: &Finding,
-) -> Finding {
+    needed: [&Said; 2],
+    conflicted: &Said,
+) -> Said {
     if let Some(first) = needed.into_iter().find(|finding| finding.status != ConditionStatus::True) {
-        return Finding { message: first.message.clone(), ..*first };
+        return first.clone();
     }
     if conflicted.status == ConditionStatus::True {
-        return Finding::no("Conflicted", conflicted.message.clone());
+        return Said::no("Conflicted", conflicted.message.clone());
     }
     let (system, cluster) = match meant {
         Meant::Cluster(system, cluster) => (Some(system), Some(cluster)),
@@ -288,7 +306,7 @@ fn ready(
     if let Some(cluster) = cluster.filter(|cluster| !cluster.other_problems.is_empty()) {
         let problems: Vec<String> = cluster.other_problems.iter().map(SpecProblem::to_string).collect();
         let message = format!("{cluster} is invalid: {}. Until then its pods are left alone", problems.join(". "));
-        return Finding::no("ClusterInvalid", message);
+        return Said::no("ClusterInvalid", message);
     }
     let outlook = match &network.declared {
         Ok(declared) => outlook(declared, system, snapshot.settings(), &network.id.namespace),
@@ -296,7 +314,7 @@ fn ready(
     };
     // Whatever the mode is: those who only look at first want to know.
     if let Outlook::Not(why) = outlook {
-        return Finding::no("NotAttachable", why);
+        return Said::no("NotAttachable", why);
     }
     let (mode, chosen_by) = match (network.mode, cluster.and_then(|cluster| Some((cluster, cluster.mode?)))) {
         (Some(mode), _) => (mode, "spec.mode".to_owned()),
@@ -310,7 +328,7 @@ fn ready(
     };
     if let Some((reason, effect)) = said {
         let mode = mode.name();
-        return Finding::no(
+        return Said::no(
             reason,
             format!("the mode is {mode} by {chosen_by}, {effect}; set spec.mode to enforce to have it done"),
         );
@@ -319,14 +337,14 @@ fn ready(
         let message = format!(
             "rook-multihome runs with --enforce-host-network, so pods of {cluster} use the network of their node, but for roles that say otherwise; take the flag away to have networks attached"
         );
-        return Finding::no("HostNetworkEnforced", message);
+        return Said::no("HostNetworkEnforced", message);
     }
     let happens = match outlook {
-        Outlook::OnlyOnNodes(nodes) => return Finding::yes("OnlyOnNodes", only_on(nodes)),
+        Outlook::OnlyOnNodes(nodes) => return Said::yes("OnlyOnNodes", only_on(nodes)),
         Outlook::Nothing => "pods keep the pod network: no role gets any of these networks",
         Outlook::NotMeant | Outlook::Attached | Outlook::Not(_) => what_happens(network.declared.as_ref().ok()),
     };
-    Finding::yes("Ready", happens.to_owned())
+    Said::yes("Ready", happens.to_owned())
 }
 
 /// What becomes of pods whose networks are declared for nodes alone.
@@ -347,17 +365,17 @@ fn what_happens(declared: Option<&Declared>) -> &'static str {
     }
 }
 
-impl Finding {
-    fn yes(reason: &'static str, message: String) -> Self {
-        Self { status: ConditionStatus::True, reason, message }
+impl Said {
+    pub(super) fn yes(reason: &'static str, message: String) -> Self {
+        Self { status: ConditionStatus::True, reason: reason.into(), message }
     }
 
-    fn no(reason: &'static str, message: String) -> Self {
-        Self { status: ConditionStatus::False, reason, message }
+    pub(super) fn no(reason: &'static str, message: String) -> Self {
+        Self { status: ConditionStatus::False, reason: reason.into(), message }
     }
 
-    fn unknown(reason: &'static str, message: String) -> Self {
-        Self { status: ConditionStatus::Unknown, reason, message }
+    pub(super) fn unknown(reason: &'static str, message: String) -> Self {
+        Self { status: ConditionStatus::Unknown, reason: reason.into(), message }
     }
 }
 

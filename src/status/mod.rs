@@ -13,5 +13,6 @@ pub mod lease;
 pub mod ledger;
 mod networks;
 mod size;
+mod sound;
 pub mod standing;
 pub mod writer;

@@ -1,10 +1,11 @@
-//! How the writing of statuses goes, and what they say, for metrics.
+//! How the writing of statuses goes, what they say, and what is found in networks, for metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::conditions::{readiness, statuses};
 use super::ledger::Outcome;
 use crate::api::{ConditionStatus, StorageNetworkStatus};
+use crate::lint::{Entry, Finding, TABLE, lint};
 use crate::world::Snapshot;
 
 /// How things stand.
@@ -36,6 +37,10 @@ impl Standing {
     }
 }
 
+/// How often each rule finds something, when that was last computed.
+#[derive(Debug)]
+pub struct Found(Vec<AtomicU64>);
+
 /// How many StorageNetworks there are, by their condition Ready, when that was last computed.
 #[derive(Debug, Default)]
 pub struct Readiness([AtomicU64; 3]);
@@ -45,7 +50,7 @@ impl Readiness {
     #[must_use]
     pub fn of(snapshot: &Snapshot) -> Self {
         let counts = Self::default();
-        counts.set(statuses(snapshot).iter().map(|(_, status)| status));
+        counts.set(statuses(snapshot, &[]).iter().map(|(_, status)| status));
         counts
     }
 
@@ -63,5 +68,33 @@ impl Readiness {
     #[must_use]
     pub fn count_of(&self, status: ConditionStatus) -> u64 {
         self.0[status as usize].load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self(TABLE.iter().map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Found {
+    /// In a snapshot that stays as it is.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let found = Self::default();
+        found.set(&lint(snapshot));
+        found
+    }
+
+    pub(super) fn set(&self, findings: &[Finding]) {
+        for (entry, known) in TABLE.iter().zip(&self.0) {
+            let count = findings.iter().filter(|finding| finding.rule == entry.rule).count();
+            known.store(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+
+    /// Every rule, and how often it finds something.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static Entry, u64)> {
+        TABLE.iter().zip(&self.0).map(|(entry, count)| (entry, count.load(Ordering::Relaxed)))
     }
 }

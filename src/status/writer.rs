@@ -15,7 +15,8 @@ use super::cluster::{Cluster, Fault};
 use super::conditions::statuses;
 use super::lease::{Claim, Election, Failure, Interest, Seen, Step, Terms};
 use super::ledger::{Ledger, Outcome, Wanted};
-use super::standing::{Readiness, Standing};
+use super::standing::{Found, Readiness, Standing};
+use crate::lint::{Finding, lint};
 use crate::world::{ObjectName, Published, Snapshot};
 
 /// How often the snapshot is looked at. Asking whether it is another one costs less than having every event say so.
@@ -37,6 +38,7 @@ pub struct Writer {
     /// Whether the lease was held at the last turn.
     held: bool,
     readiness: Arc<Readiness>,
+    found: Arc<Found>,
     /// The statuses that are being computed.
     computing: Option<JoinHandle<Computed>>,
     /// What they were last computed from, until when that is good enough, whatever changes.
@@ -48,6 +50,7 @@ pub struct Writer {
 /// All statuses, as they should be.
 struct Computed {
     snapshot: Arc<Snapshot>,
+    findings: Vec<Finding>,
     wanted: Vec<Wanted>,
     took: Duration,
 }
@@ -64,6 +67,7 @@ impl Writer {
             standing: Arc::default(),
             held: false,
             readiness: Arc::default(),
+            found: Arc::default(),
             computing: None,
             computed: None,
             complaints: BTreeMap::new(),
@@ -80,6 +84,12 @@ impl Writer {
     #[must_use]
     pub fn readiness(&self) -> Arc<Readiness> {
         Arc::clone(&self.readiness)
+    }
+
+    /// What is found in networks.
+    #[must_use]
+    pub fn found(&self) -> Arc<Found> {
+        Arc::clone(&self.found)
     }
 
     /// Writes until `leave` says to stop, and then gives the lease back.
@@ -161,7 +171,8 @@ impl Writer {
     }
 
     /// Brings counts and ledger up to date.
-    fn take_over(&mut self, Computed { snapshot, wanted, took }: Computed, now: Instant) {
+    fn take_over(&mut self, Computed { snapshot, findings, wanted, took }: Computed, now: Instant) {
+        self.found.set(&findings);
         self.readiness.set(wanted.iter().map(|wanted| &wanted.status));
         let gathered = if self.held { GATHERED } else { GATHERED_FOR_COUNTS };
         self.computed = Some((snapshot, now + gathered.max(took * REST)));
@@ -244,12 +255,13 @@ impl Writer {
 impl Computed {
     fn from(snapshot: Arc<Snapshot>) -> Self {
         let begun = Instant::now();
-        let wanted = statuses(&snapshot).into_iter().map(|(network, status)| Wanted {
+        let findings = lint(&snapshot);
+        let wanted = statuses(&snapshot, &findings).into_iter().map(|(network, status)| Wanted {
             id: network.id.clone(),
             created: network.created.clone(),
             status,
         });
         let wanted = wanted.collect();
-        Self { snapshot, wanted, took: begun.elapsed() }
+        Self { snapshot, findings, wanted, took: begun.elapsed() }
     }
 }

@@ -211,7 +211,7 @@ impl Keeper {
             .write_bundle(view, authorities, now, |configuration| {
                 is_written = true;
                 keeping.has_written_bundle();
-                tracing::info!(configuration, "wrote the caBundle");
+                tracing::info!(%configuration, "wrote the caBundle");
             })
             .await;
         if is_written {
@@ -329,6 +329,7 @@ impl Keeper {
         let clock = authorities.filter(|_| stage == Stage::ClockBehind);
         let clock = clock.map(|authorities| clock_fault(&authorities.current.authority));
         let faults = [clock, view.fault()].into_iter().chain(self.faults.clone()).flatten();
+        let faults = faults.chain(self.cluster.missing(view));
         let fault = faults.reduce(|all, fault| format!("{all}; {fault}"));
         if fault.is_some() && fault != self.complaint {
             tracing::warn!(fault, "keeping the certificates; trying again");
@@ -343,6 +344,7 @@ impl Keeper {
         let trusted = match (trust, leaf) {
             (Trust::Unknown, _) => Trusted::Unknown,
             (Trust::Absent, _) => Trusted::NoConfiguration,
+            (Trust::Bundles(_), _) if !self.cluster.is_asked_about_pods(view) => Trusted::NoConfiguration,
             (Trust::Bundles(_), Some(leaf)) if !trust.accepts(leaf, now) => Trusted::No,
             (Trust::Bundles(_), Some(leaf)) if is_too_new(leaf) => Trusted::Recently,
             (Trust::Bundles(_), Some(_)) => Trusted::Yes,

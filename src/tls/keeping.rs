@@ -38,7 +38,7 @@ pub enum Trusted {
     No,
     /// They do since a moment ago, and not every API server may have noticed; other replicas serve what was trusted before.
     Recently,
-    /// There is no webhook configuration that calls us.
+    /// There is no mutating webhook configuration that calls us, so that nobody asks about pods.
     NoConfiguration,
     /// Nobody has looked yet.
     Unknown,

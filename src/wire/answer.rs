@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use json_patch::Patch;
 use serde::Serialize;
 
 use super::{API_VERSION, KIND};
 use crate::admit::{Decision, PodView, explain, patch};
+use crate::lint::{Judgement, Writing};
 
 /// The AdmissionReview that answers a request.
 #[derive(Debug, Serialize)]
@@ -48,23 +50,51 @@ struct Status {
     message: String,
 }
 
-/// The answer that carries out `decision`, under the request's own uid. A patch is always the base64 of a JSON Patch.
+/// The answer that carries out `decision`, under the request's own uid.
 #[must_use]
 pub fn answer<'a>(uid: &'a str, decision: &Decision<'_>, pod: Option<&PodView<'_>>) -> Answer<'a> {
-    let operations = pod.map(|pod| patch::operations(decision, pod)).filter(|operations| !operations.is_empty());
-    let refusal = explain::refusal(decision);
-    let response = Response {
-        uid,
-        allowed: refusal.is_none(),
-        status: refusal.map(|message| Status { code: 403, reason: "Forbidden", message }),
-        patch: operations.map(|operations| EncodedPatch {
-            patch_type: "JSONPatch",
-            patch: BASE64.encode(serde_json::to_vec(&operations).unwrap_or_default()),
-        }),
-        warnings: pod.map(|pod| explain::warnings(decision, pod)).unwrap_or_default(),
-        audit_annotations: explain::audit_annotations(decision).into_iter().collect(),
-    };
-    Answer { api_version: API_VERSION, kind: KIND, response }
+    let operations = pod.map(|pod| patch::operations(decision, pod)).unwrap_or_default();
+    let warnings = pod.map(|pod| explain::warnings(decision, pod)).unwrap_or_default();
+    Answer::new(uid, explain::refusal(decision), &operations, warnings, explain::audit_annotations(decision))
+}
+
+/// The answer that says what is found in an object.
+#[must_use]
+pub fn judged<'a>(uid: &'a str, judgement: &Judgement) -> Answer<'a> {
+    Answer::new(uid, judgement.refusal(), &Patch::default(), judgement.warnings(), judgement.audit_annotations())
+}
+
+/// The answer that writes address ranges, or nothing.
+#[must_use]
+pub fn written(uid: &str, writing: Option<Writing>) -> Answer<'_> {
+    match writing {
+        None => Answer::new(uid, None, &Patch::default(), Vec::new(), Vec::new()),
+        Some(Writing { patch, warning }) => Answer::new(uid, None, &patch, vec![warning], Vec::new()),
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// A patch is always the base64 of a JSON Patch; without operations there is none.
+    fn new(
+        uid: &'a str,
+        refusal: Option<String>,
+        patch: &Patch,
+        warnings: Vec<String>,
+        audit_annotations: Vec<(&'static str, String)>,
+    ) -> Self {
+        let response = Response {
+            uid,
+            allowed: refusal.is_none(),
+            status: refusal.map(|message| Status { code: 403, reason: "Forbidden", message }),
+            patch: (!patch.is_empty()).then(|| EncodedPatch {
+                patch_type: "JSONPatch",
+                patch: BASE64.encode(serde_json::to_vec(patch).unwrap_or_default()),
+            }),
+            warnings,
+            audit_annotations: audit_annotations.into_iter().collect(),
+        };
+        Self { api_version: API_VERSION, kind: KIND, response }
+    }
 }
 
 impl Answer<'_> {

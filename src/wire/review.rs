@@ -27,9 +27,9 @@ pub struct Request<'a> {
 }
 
 #[derive(Debug, Default)]
-struct ReviewHead<'a> {
-    api_version: Text<'a>,
-    kind: Text<'a>,
+pub(super) struct ReviewHead<'a> {
+    pub(super) api_version: Text<'a>,
+    pub(super) kind: Text<'a>,
 }
 
 /// A request but for its object.
@@ -44,9 +44,9 @@ struct RequestHead<'a> {
 }
 
 #[derive(Debug, Default)]
-struct GroupKind<'a> {
-    group: Text<'a>,
-    kind: Text<'a>,
+pub(super) struct GroupKind<'a> {
+    pub(super) group: Text<'a>,
+    pub(super) kind: Text<'a>,
 }
 
 /// A review whose object is not looked at.
@@ -139,7 +139,7 @@ impl<'a> Request<'a> {
 }
 
 impl ReviewHead<'_> {
-    fn check(&self) -> Result<(), Unreadable> {
+    pub(super) fn check(&self) -> Result<(), Unreadable> {
         for (path, expected, found) in [("kind", KIND, &self.kind), ("apiVersion", API_VERSION, &self.api_version)] {
             if &**found != expected {
                 let found = if found.is_empty() { "nothing".into() } else { shorten(found) };
@@ -153,8 +153,7 @@ impl ReviewHead<'_> {
 impl RequestHead<'_> {
     fn check(&self) -> Result<(), Unreadable> {
         if self.uid.is_empty() {
-            let message = "the request has no uid, without which it cannot be answered".to_owned();
-            return Err(Unreadable::at(message, "request.uid"));
+            return Err(Unreadable::without_uid());
         }
         Ok(())
     }
@@ -189,11 +188,15 @@ fn read_again<'a>(text: &'a str, error: &serde_json::Error) -> Result<Request<'a
 }
 
 impl Unreadable {
-    fn without_request() -> Self {
+    pub(super) fn without_request() -> Self {
         Self::at("the review has no request".to_owned(), "request")
     }
 
-    fn new(message: String) -> Self {
+    pub(super) fn without_uid() -> Self {
+        Self::at("the request has no uid, without which it cannot be answered".to_owned(), "request.uid")
+    }
+
+    pub(super) fn new(message: String) -> Self {
         Self { message, path: None }
     }
 

@@ -14,11 +14,17 @@ mod rights;
 #[path = "../support/mod.rs"]
 mod support;
 mod systems;
+mod validation;
 mod values;
 mod webhook;
 
 const RELEASE: &str = "rook-multihome";
 const NAMESPACE: &str = "webhooks";
 /// Kinds of the chart that belong to no namespace.
-const CLUSTER_WIDE: [&str; 4] =
-    ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingWebhookConfiguration"];
+const CLUSTER_WIDE: [&str; 5] = [
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+];

@@ -62,6 +62,7 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
         "RoleBinding",
         "Service",
         "ServiceAccount",
+        "ValidatingWebhookConfiguration",
     ];
     let self_managed = ["Secret"];
     let and = |more: &[&'static str]| -> BTreeSet<&str> { always.iter().chain(more).copied().collect() };
@@ -82,6 +83,10 @@ fn a_feature_that_is_off_leaves_nothing_behind() {
     let mut expected = and(&self_managed);
     expected.remove("CustomResourceDefinition");
     assert_eq!(elsewhere.kinds(), expected);
+    let unasked = Feature::named("validation-off").render();
+    let mut expected = and(&self_managed);
+    expected.remove("ValidatingWebhookConfiguration");
+    assert_eq!(unasked.kinds(), expected);
     let single = Feature::named("single-replica").render();
     assert!(!single.kinds().contains("PodDisruptionBudget"), "one replica can always be evicted");
 }

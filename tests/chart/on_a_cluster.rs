@@ -44,12 +44,17 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
         let configuration = plane.get(&["mutatingwebhookconfiguration", RELEASE]);
         list(&configuration["webhooks"]).iter().map(|webhook| webhook["clientConfig"]["caBundle"].clone()).collect()
     };
+    let validating = || -> Vec<Value> {
+        let configuration = plane.get(&["validatingwebhookconfiguration", RELEASE]);
+        list(&configuration["webhooks"]).iter().map(|webhook| webhook["clientConfig"]["caBundle"].clone()).collect()
+    };
     let authority = read(plane.path("pki/ca.crt"));
     let bundle = base64::engine::general_purpose::STANDARD.encode(&authority);
 
     say("installing, and writing what the replicas write");
     release("install", &[]);
     assert_eq!((secret(), bundles()), (Value::Null, vec![Value::Null, Value::Null]));
+    assert_eq!(validating(), [Value::Null, Value::Null]);
     let token = plane.kubectl(&["create", "token", RELEASE, "-n", NAMESPACE]);
     let replica = plane.kubeconfig("replica.kubeconfig", token.trim()).display().to_string();
     let write = |arguments: &[&str]| plane.kubectl(&[&["--kubeconfig", &replica], arguments].concat());
@@ -60,8 +65,14 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
         .map(|name| json!({"name": format!("{name}.multihome.rook.io"), "clientConfig": {"caBundle": bundle}}));
     let patch = json!({"webhooks": patches});
     write(&["patch", "mutatingwebhookconfiguration", RELEASE, "--type=strategic", "--patch", &patch.to_string()]);
+    let patches = ["clusters", "networks"].map(
+        |name| json!({"name": format!("{name}.validation.multihome.rook.io"), "clientConfig": {"caBundle": bundle}}),
+    );
+    let patch = json!({"webhooks": patches});
+    write(&["patch", "validatingwebhookconfiguration", RELEASE, "--type=strategic", "--patch", &patch.to_string()]);
     let unchanged = || {
         assert_eq!(secret(), json!({"ca.crt": bundle}));
+        assert_eq!(validating(), [bundle.as_str(); 2]);
         assert_eq!(bundles(), [bundle.as_str(); 2]);
     };
     unchanged();
@@ -127,6 +138,8 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
         &["create", "secrets", "-n", "default"],
         &["patch", "mutatingwebhookconfiguration/another"],
         &["delete", "mutatingwebhookconfiguration/rook-multihome"],
+        &["patch", "validatingwebhookconfiguration/another"],
+        &["delete", "validatingwebhookconfiguration/rook-multihome"],
         &["create", "pods", "-n", NAMESPACE],
     ] {
         assert!(!may(beyond), "{beyond:?}");
@@ -134,7 +147,15 @@ fn an_upgrade_takes_nothing_away(plane: &ControlPlane) {
 
     say("uninstalling");
     plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE]);
-    for kind in ["mutatingwebhookconfiguration", "clusterrole", "clusterrolebinding", "secret", "role", "lease"] {
+    for kind in [
+        "mutatingwebhookconfiguration",
+        "validatingwebhookconfiguration",
+        "clusterrole",
+        "clusterrolebinding",
+        "secret",
+        "role",
+        "lease",
+    ] {
         let left =
             plane.kubectl(&["get", kind, "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/managed-by=Helm"]);
         assert_eq!(left.trim(), "", "{kind}");

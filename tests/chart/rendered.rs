@@ -107,8 +107,19 @@ impl Objects {
         list(&self.pod()["containers"][0]["args"]).iter().map(text).collect()
     }
 
+    /// The entries that change something, the pods' and others.
     pub(crate) fn webhooks(&self) -> &Vec<Value> {
         list(&self.only("MutatingWebhookConfiguration")["webhooks"])
+    }
+
+    /// The entries that are asked about pods.
+    pub(crate) fn about_pods(&self) -> Vec<&Value> {
+        self.webhooks().iter().filter(|webhook| webhook["rules"][0]["resources"][0] == "pods").collect()
+    }
+
+    /// The entries that refuse or warn, and change nothing; none where there is no such configuration.
+    pub(crate) fn validating(&self) -> Vec<&Value> {
+        self.of("ValidatingWebhookConfiguration").into_iter().flat_map(|found| list(&found["webhooks"])).collect()
     }
 }
 

@@ -76,6 +76,11 @@ fn rights_are_the_least() {
                 expect(&format!(
                     "ClusterRole: {verb} mutatingwebhookconfigurations.admissionregistration.k8s.io rook-multihome"
                 ));
+                if feature.values()["validation"]["enabled"] != false {
+                    expect(&format!(
+                        "ClusterRole: {verb} validatingwebhookconfigurations.admissionregistration.k8s.io rook-multihome"
+                    ));
+                }
             }
             for verb in ["get", "list", "watch", "update"] {
                 expect(&format!("Role: {verb} secrets rook-multihome-ca"));
@@ -98,9 +103,9 @@ fn a_system_that_is_left_out_cannot_be_read() {
             rights(&objects).into_iter().filter(|right| right.starts_with("ClusterRole: list ")).collect();
         let mut expected = watches(&alone, true);
         expected.retain(|right| right.starts_with("ClusterRole: list "));
-        expected.insert(
-            "ClusterRole: list mutatingwebhookconfigurations.admissionregistration.k8s.io rook-multihome".to_owned(),
-        );
+        expected.extend(["mutating", "validating"].map(|kind| {
+            format!("ClusterRole: list {kind}webhookconfigurations.admissionregistration.k8s.io rook-multihome")
+        }));
         assert_eq!(found, expected, "{name}");
     }
     let ceph = rights(&Feature::named("ceph-only").render());

@@ -21,6 +21,8 @@ fn what_is_wrong_is_said() {
         (&["namespaces={a}", "tls.selfManaged.colour=red"], "colour"),
         (&["namespaces={a}", "tls.selfManaged.caLifetime=1y"], "caLifetime"),
         (&["namespaces={a}", "settings.outcomes.tired=warn"], "tired"),
+        (&["namespaces={a}", "settings.deviceResources=never"], "deviceResources"),
+        (&["namespaces={a}", "settings.interfaceNames=net0"], "interfaceNames"),
         (&["namespaces={a}", "webhook.daemons.failurePolicy=Maybe"], "failurePolicy"),
         (&["namespaces={a}", "webhookPort=443"], "webhookPort"),
         (&["namespaces={a}", "webhookPort=8080"], "webhookPort and adminPort are both 8080"),
@@ -44,10 +46,23 @@ fn what_is_wrong_is_said() {
             &["namespaces={a}", "clients.namespaces={b}", "clients.namespaceSelector.matchLabels.c=d"],
             "keep one of the two",
         ),
+        (&["namespaces={a}", "validation.enabled=false", "validation.deny=error"], "nobody asks about it"),
+        (&["namespaces={a}", "validation.enabled=false", "validation.definitionsInUse=deny"], "nobody asks about it"),
+        (&["namespaces={a}", "validation.failurePolicy=Fail"], "wait for an answer that cannot say no"),
+        (&["namespaces={a}", "validation.deny=all"], "deny"),
+        (&["namespaces={a}", "validation.networkNamespaces={kube-system}"], "networkNamespaces has kube-system"),
+        (&["namespaces={a}", "validation.networkNamespaces={webhooks}"], "networkNamespaces has webhooks, where this"),
+        (&["namespaces={a}", "networks.podCidrs={10.244.0.0}"], "podCidrs"),
+        (&["namespaces={a}", "networks.hostCidrs={none}"], "hostCidrs"),
+        (&["namespaces={a}", "networks.globalNamespaces={b}"], "without isolation, every namespace is global"),
+        (&["namespaces={a}", "builtInSystems={nfs}", "addressRanges.write=true"], "no system has CephClusters"),
         // As --reuse-values leaves them.
         (&["namespaces={a}", "builtInSystems=null"], "upgrade with --reset-then-reuse-values"),
         (&["namespaces={a}", "systems=null"], "systems has no value: leave it out for its default"),
         (&["namespaces={a}", "clients=null"], "clients has no value: leave it out for its default"),
+        (&["namespaces={a}", "validation=null"], "validation has no value: leave it out for its default"),
+        (&["namespaces={a}", "networks=null"], "networks has no value: leave it out for its default"),
+        (&["namespaces={a}", "addressRanges=null"], "addressRanges has no value: leave it out for its default"),
         // As 0.1.0 had them.
         (
             &["namespaces={a}", "tls.ca=c", "tls.key=k"],
@@ -124,6 +139,15 @@ fn the_notes_say_what_to_do_next() {
         ("crds-elsewhere", "rook-multihome print crd | kubectl apply -f -"),
         ("clients", "Pods of shop, reports may ask for the network of a cluster's clients."),
         ("clients-by-label", "of a cluster's clients; none is created there while no answer comes."),
+        (
+            "minimal",
+            "Networks are checked when they are written: what clusters, StorageNetworks and attachment definitions declare. kubectl prints what is found as warnings.",
+        ),
+        (
+            "validation-deny",
+            "as warnings; with findings of severity error, they are refused. A definition that storage uses cannot be taken away.",
+        ),
+        ("address-ranges", "It writes address ranges into CephClusters that declare none."),
         ("self-managed", "looks at pods that are created in: rook-ceph, rook-ceph-external."),
     ] {
         let path = Feature::named(name).path;

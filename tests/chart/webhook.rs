@@ -1,4 +1,4 @@
-//! The webhook configuration: which pods are asked about, where its authority comes from, and what older versions lack.
+//! The webhook configuration that is about pods: which pods are asked about, where its authority comes from, and what older versions lack.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ const OTHERS: &str = "others.multihome.rook.io";
 const CLIENTS: &str = "clients.multihome.rook.io";
 
 /// Whether an object with these labels is selected. No selector selects everything.
-fn selects(selector: &Value, labels: &Map<String, Value>) -> bool {
+pub(crate) fn selects(selector: &Value, labels: &Map<String, Value>) -> bool {
     let equal = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
     let expressions = selector.get("matchExpressions").map(list).into_iter().flatten();
     equal.clone().all(|(key, value)| labels.get(key) == Some(value))
@@ -33,7 +33,7 @@ fn selects(selector: &Value, labels: &Map<String, Value>) -> bool {
         })
 }
 
-fn selects_namespace(webhook: &Value, name: &str) -> bool {
+pub(crate) fn selects_namespace(webhook: &Value, name: &str) -> bool {
     let labels = Map::from_iter([("kubernetes.io/metadata.name".to_owned(), Value::from(name))]);
     selects(&webhook["namespaceSelector"], &labels)
 }
@@ -81,7 +81,7 @@ fn the_daemons_are_those_of_the_catalogue() {
         let with_networks = roles.filter(|role| matches!(role.treatment, Treatment::Networks(_)));
         let rules = with_networks.flat_map(|role| &role.rules);
         let expected: BTreeSet<&str> = rules.filter_map(|rule| rule.only_value("app")).collect();
-        let storage = objects.webhooks().iter().filter(|webhook| webhook["name"] != CLIENTS);
+        let storage = objects.about_pods().into_iter().filter(|webhook| webhook["name"] != CLIENTS);
         let listed = |webhook: &Value| -> BTreeSet<String> {
             let values = &webhook["objectSelector"]["matchExpressions"][0]["values"];
             texts(values).into_iter().map(str::to_owned).collect()
@@ -110,7 +110,7 @@ fn the_webhook_never_stands_in_its_own_way() {
     for feature in Feature::all() {
         let objects = feature.render();
         let namespaces = feature.values()["namespaces"].clone();
-        for webhook in objects.webhooks() {
+        for webhook in objects.about_pods() {
             let name = format!("{}: {}", feature.name, webhook["name"]);
             for namespace in texts(&namespaces) {
                 // Every pod is asked about once.
@@ -176,7 +176,7 @@ fn an_authority_comes_from_where_the_mode_says() {
     for feature in Feature::all() {
         let objects = feature.render();
         let provided = feature.values()["tls"]["mode"] == "provided";
-        for webhook in objects.webhooks() {
+        for webhook in objects.webhooks().iter().chain(objects.validating()) {
             let bundle = webhook["clientConfig"].get("caBundle").map(|bundle| {
                 String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text(bundle)).unwrap()).unwrap()
             });
@@ -199,9 +199,10 @@ fn an_authority_comes_from_where_the_mode_says() {
     let objects = Feature::named("cert-manager").render();
     let certificate =
         *objects.of("Certificate").iter().find(|one| one["metadata"]["name"] == "rook-multihome-tls").unwrap();
-    let from =
-        &objects.only("MutatingWebhookConfiguration")["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
-    assert_eq!(from, "webhooks/rook-multihome-tls");
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let from = &objects.only(kind)["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+        assert_eq!(from, "webhooks/rook-multihome-tls");
+    }
     assert_eq!(certificate["spec"]["dnsNames"], json!(["rook-multihome.webhooks.svc"]));
     assert_eq!(certificate["spec"]["secretName"], objects.pod()["volumes"][0]["secret"]["secretName"]);
     assert_eq!(certificate["spec"]["privateKey"]["rotationPolicy"], "Always");
@@ -233,7 +234,7 @@ fn what_an_older_kubernetes_lacks_is_left_out() {
         let disruption = objects.only("PodDisruptionBudget");
         assert_eq!(disruption["apiVersion"], budget, "{version}");
         assert_eq!(disruption["spec"].get("unhealthyPodEvictionPolicy").is_some(), evicts, "{version}");
-        for webhook in objects.webhooks() {
+        for webhook in objects.about_pods() {
             assert_eq!(webhook.get("matchConditions").is_some(), conditions, "{version}");
             for condition in webhook.get("matchConditions").map(list).into_iter().flatten() {
                 // Total: a field is looked at only after it is known to be there.

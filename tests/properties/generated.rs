@@ -54,6 +54,44 @@ pub(super) fn annotation() -> impl Strategy<Value = String> {
     ]
 }
 
+/// The resources of a container: well shaped, lacking parts, or anything at all.
+fn resources() -> impl Strategy<Value = Value> {
+    let quantity = prop_oneof![
+        4 => prop::sample::select(vec![json!("1"), json!("2"), json!(1), json!("1k"), json!("500m"), json!("-1"), json!(""), Value::Null]),
+        1 => json_value(),
+    ];
+    let resource = prop::sample::select(vec!["intel.com/sriov", "x.com/a~b", "cpu"]).prop_map(str::to_owned);
+    let list = || {
+        prop_oneof![
+            4 => btree_map(resource.clone(), quantity.clone(), 0..3).prop_map(|list| json!(list)),
+            1 => Just(Value::Null),
+            1 => json_value(),
+        ]
+    };
+    let absent_or = |of: BoxedStrategy<Value>| option::weighted(0.7, of);
+    let claims = prop::sample::select(vec![Value::Null, json!([]), json!([{"name": "nic"}])]).boxed();
+    let shaped = (absent_or(list().boxed()), absent_or(list().boxed()), option::weighted(0.2, claims)).prop_map(
+        |(requests, limits, claims)| {
+            let parts = [("requests", requests), ("limits", limits), ("claims", claims)];
+            parts.into_iter().filter_map(|(key, part)| Some((key.to_owned(), part?))).collect::<Map<_, _>>().into()
+        },
+    );
+    prop_oneof![8 => shaped, 2 => Just(Value::Null), 1 => json_value()]
+}
+
+/// One or two containers, of which the first has arguments.
+fn containers() -> impl Strategy<Value = Value> {
+    let arguments = vec(prop_oneof![text(), Just("--public-addr=$(ROOK_POD_IP)".to_owned())], 0..3);
+    let first = (arguments, option::weighted(0.8, resources())).prop_map(|(arguments, resources)| {
+        let mut container = json!({"name": "c", "args": arguments});
+        container.as_object_mut().unwrap().extend(resources.map(|resources| ("resources".to_owned(), resources)));
+        container
+    });
+    let second = option::of(resources().prop_map(|resources| json!({"name": "d", "resources": resources})));
+    let first = prop_oneof![20 => first, 1 => Just(Value::Null)];
+    (first, second).prop_map(|(first, second)| [Some(first), second].into_iter().flatten().collect::<Vec<_>>().into())
+}
+
 pub(super) fn pod() -> impl Strategy<Value = Value> {
     let apps = vec![
         "rook-ceph-osd",
@@ -80,12 +118,12 @@ pub(super) fn pod() -> impl Strategy<Value = Value> {
             others
         },
     ));
-    let arguments = vec(prop_oneof![text(), Just("--public-addr=$(ROOK_POD_IP)".to_owned())], 0..3);
-    let spec = (option::of(any::<bool>()), option::of(text()), arguments, json_value(), any::<bool>());
+    let claims = prop::sample::select(vec![Value::Null, Value::Null, Value::Null, json!([]), json!([{"name": "nic"}])]);
+    let spec = (option::of(any::<bool>()), option::of(text()), containers(), json_value(), any::<bool>(), claims);
     (labels, annotations, option::weighted(0.95, spec), json_value()).prop_map(|(labels, annotations, spec, foreign)| {
-        let spec = spec.map(|(host_network, dns_policy, arguments, foreign, odd)| {
-            let containers = if odd { foreign.clone() } else { json!([{"name": "c", "args": arguments}]) };
-            json!({"hostNetwork": host_network, "dnsPolicy": dns_policy, "containers": containers, "foreign": foreign})
+        let spec = spec.map(|(host_network, dns_policy, containers, foreign, odd, claims)| {
+            let containers = if odd { foreign.clone() } else { containers };
+            json!({"hostNetwork": host_network, "dnsPolicy": dns_policy, "containers": containers, "resourceClaims": claims, "foreign": foreign})
         });
         json!({"metadata": {"generateName": "p-", "labels": labels, "annotations": annotations, "foreign": foreign}, "spec": spec, "status": foreign})
     })

@@ -1,11 +1,12 @@
 //! What holds for every pod and every cluster, tried with many odd ones.
 //!
-//! Decisions are total and idempotent; every patch applies, and touches nothing but the networks annotation, `hostNetwork` and
-//! `dnsPolicy`; merging keeps every element and every field that was there. Where the mode is not to enforce, nothing is
+//! Decisions are total and idempotent; every patch applies, and touches nothing but the networks annotation, `hostNetwork`,
+//! `dnsPolicy` and the devices that the first container requests; merging keeps every element and every field that was there. Where the mode is not to enforce, nothing is
 //! changed and nothing refused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
+mod devices;
 mod generated;
 mod storage_networks;
 #[path = "../support/mod.rs"]
@@ -15,13 +16,18 @@ use std::sync::{Arc, LazyLock};
 
 use json_patch::Patch;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use rook_multihome::admit::{Decision, Pin, PodView, decide, patch};
+use rook_multihome::network::InterfaceTemplate;
 use rook_multihome::network::NETWORKS_ANNOTATION;
+use rook_multihome::network::attachment::RESOURCE_ANNOTATION;
 use rook_multihome::network::selection::read_annotation;
 use rook_multihome::storage::Catalogue;
 use rook_multihome::wire::{self, Review};
-use rook_multihome::world::{Concern, Entry, Mode, ObjectKind, Outcome, OutcomeRule, Settings, Snapshot, World};
+use rook_multihome::world::{
+    Concern, DeviceResources, Entry, Mode, ObjectKind, Outcome, OutcomeRule, Settings, Snapshot, World,
+};
 use serde_json::{Map, Value, json};
 
 use generated::{element, json_value, network, origin, pod, text};
@@ -80,18 +86,29 @@ fn snapshot(network: &Value, attachments: &[(&str, &str)], settings: Settings) -
             ObjectKind::Cluster(_, resource) if resource.kind == "CephCluster" => {
                 vec![json!({"metadata": {"namespace": NAMESPACE, "name": "c"}, "spec": {"network": network}})]
             }
-            ObjectKind::Attachment => attachments
-                .iter()
-                .map(|(namespace, name)| {
-                    json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"config": r#"{"type":"macvlan"}"#}})
-                })
-                .collect(),
+            ObjectKind::Attachment => attachments.iter().map(|(namespace, name)| definition(namespace, name)).collect(),
             _ => Vec::new(),
         };
         let entries: Vec<_> = objects.iter().map(|object| Entry::read(&kind, object, catalogue).unwrap()).collect();
         world.replace_all(&kind, entries);
     }
     world.snapshot()
+}
+
+/// An attachment definition.
+fn definition(namespace: &str, name: &str) -> Value {
+    let annotations = resource_of(name).map(|resource| json!({RESOURCE_ANNOTATION: resource}));
+    let metadata = json!({"namespace": namespace, "name": name, "annotations": annotations});
+    json!({"metadata": metadata, "spec": {"config": r#"{"type":"macvlan"}"#}})
+}
+
+/// The resource of a definition, by its name. No resource of Kubernetes has a ~ in its name; a path of a patch has to escape it.
+fn resource_of(name: &str) -> Option<&'static str> {
+    match name {
+        "cluster-net" | "third-net" => Some("intel.com/sriov"),
+        "a" => Some("x.com/a~b"),
+        _ => None,
+    }
 }
 
 const ATTACHMENTS: [(&str, &str); 4] =
@@ -109,8 +126,64 @@ fn rest(pod: &Value) -> Value {
     if let Some(spec) = rest["spec"].as_object_mut() {
         spec.remove("hostNetwork");
         spec.remove("dnsPolicy");
+        without_devices(spec);
     }
     rest
+}
+
+/// Takes away what the first container requests of devices, and what is empty without it.
+fn without_devices(spec: &mut Map<String, Value>) {
+    let is_nothing = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+    let first = spec.get_mut("containers").and_then(|containers| containers.get_mut(0)).and_then(Value::as_object_mut);
+    let Some(first) = first else { return };
+    if let Some(resources) = first.get_mut("resources").and_then(Value::as_object_mut) {
+        for list in ["requests", "limits"] {
+            if let Some(list) = resources.get_mut(list).and_then(Value::as_object_mut) {
+                list.retain(|resource, _| !["intel.com/sriov", "x.com/a~b"].contains(&resource.as_str()));
+            }
+            if resources.get(list).is_some_and(is_nothing) {
+                resources.remove(list);
+            }
+        }
+    }
+    if first.get("resources").is_some_and(is_nothing) {
+        first.remove("resources");
+    }
+}
+
+/// Where devices have been requested, requests and limits are whole, equal and no lower than they were.
+fn devices_are_requested_as_kubernetes_wants_them(before: &Value, after: &Value) {
+    let quantity = |pod: &Value, list: &str, resource: &str| {
+        pod.pointer("/spec/containers/0/resources").and_then(|resources| resources.get(list)?.get(resource).cloned())
+    };
+    for resource in ["intel.com/sriov", "x.com/a~b"] {
+        let [before, after] =
+            [before, after].map(|pod| ["requests", "limits"].map(|list| quantity(pod, list, resource)));
+        if before == after {
+            continue;
+        }
+        let whole = |quantity: &Value| -> u64 {
+            let text = quantity.as_str().map_or_else(|| quantity.to_string(), str::to_owned);
+            text.parse().unwrap_or_else(|_| panic!("{quantity} is no whole number"))
+        };
+        assert_eq!(after[0], after[1]);
+        let after = whole(after[0].as_ref().unwrap());
+        for before in before.into_iter().flatten().filter(|before| !before.is_null()) {
+            let before = if before == "1k" { 1_000 } else { whole(&before) };
+            assert!(before <= after, "{before} was lowered to {after}");
+        }
+    }
+}
+
+/// Settings that choose what else is changed of a pod.
+fn choices() -> impl Strategy<Value = Settings> {
+    let templates = prop::sample::select(vec!["{key}0", "net-{key}", "{key}-0123456789", "net{key}"]);
+    (prop::sample::select(DeviceResources::ALL.to_vec()), option::of(templates)).prop_map(
+        |(device_resources, template)| {
+            let interface_names = template.map(|template| template.parse::<InterfaceTemplate>().unwrap());
+            Settings { device_resources, interface_names, ..Settings::default() }
+        },
+    )
 }
 
 fn elements(pod: &Value) -> Vec<Value> {
@@ -122,11 +195,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
-    fn decisions_are_total_idempotent_and_touch_only_what_is_theirs(pod in pod(), network in network(), enforce in any::<bool>()) {
-        let settings = Settings { enforce_host_network: enforce, ..Settings::default() };
+    fn decisions_are_total_idempotent_and_touch_only_what_is_theirs(pod in pod(), network in network(), enforce in any::<bool>(), choices in choices()) {
+        let settings = Settings { enforce_host_network: enforce, ..choices };
         let snapshot = snapshot(&network, &ATTACHMENTS, settings);
         if let Some(patched) = answer(&snapshot, &pod) {
             prop_assert_eq!(rest(&patched), rest(&pod));
+            devices_are_requested_as_kubernetes_wants_them(&pod, &patched);
             prop_assert_ne!(pod["spec"]["hostNetwork"].clone(), json!(true), "a pod on the host network is never changed");
             if patched["spec"]["hostNetwork"] == true {
                 prop_assert_eq!(&patched["spec"]["dnsPolicy"], "ClusterFirstWithHostNet");
@@ -179,6 +253,37 @@ proptest! {
                 for other in &added[..index] {
                     prop_assert!(one != other, "nothing is attached twice");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn naming_keeps_every_element_and_every_other_field(existing in vec(element(), 0..4), network in network()) {
+        let annotation = Value::from(existing.clone()).to_string();
+        let pod = json!({"metadata": {"labels": {"app": "rook-ceph-osd"}, "annotations": {NETWORKS_ANNOTATION: annotation}}, "spec": {}});
+        let settings = Settings { interface_names: Some("{key}0".parse().unwrap()), ..Settings::default() };
+        let snapshot = snapshot(&network, &ATTACHMENTS, settings);
+        if let Some(patched) = answer(&snapshot, &pod)
+            && patched["spec"]["hostNetwork"] != true
+        {
+            let merged = elements(&patched);
+            prop_assert!(merged.len() >= existing.len());
+            for (before, after) in existing.iter().zip(&merged) {
+                let mut expected = before.clone();
+                if before["namespace"].as_str().unwrap_or_default().is_empty() {
+                    expected["namespace"] = NAMESPACE.into();
+                }
+                if before.get("interface").is_none() && after.get("interface").is_some() {
+                    prop_assert!(["public0", "cluster0"].contains(&after["interface"].as_str().unwrap()));
+                    expected["interface"] = after["interface"].clone();
+                }
+                prop_assert_eq!(&expected, after);
+            }
+            let value = patched["metadata"]["annotations"][NETWORKS_ANNOTATION].as_str().unwrap();
+            let read = read_annotation(value, "elsewhere").unwrap();
+            let named: Vec<&str> = read.iter().filter_map(|one| one.interface.as_deref()).collect();
+            for name in ["public0", "cluster0"] {
+                prop_assert!(named.iter().filter(|other| **other == name).count() <= 1, "{} twice", name);
             }
         }
     }

@@ -11,7 +11,10 @@ use rook_multihome::world::{Entry, ObjectKind, Settings, Snapshot, World};
 use serde_json::{Value, json};
 
 use super::generated::{annotation, json_value, pod, text};
-use super::{ATTACHMENTS, CATALOGUE, NAMESPACE, answer};
+use super::{
+    ATTACHMENTS, CATALOGUE, NAMESPACE, answer, choices, definition, devices_are_requested_as_kubernetes_wants_them,
+    without_devices,
+};
 
 /// A selector of the kind that people write, or not.
 fn selector() -> impl Strategy<Value = String> {
@@ -61,15 +64,14 @@ fn snapshot(specs: &[Value], settings: Settings) -> Snapshot {
             ObjectKind::Cluster(_, resource) if resource.kind == "CephCluster" => {
                 vec![json!({"metadata": named(NAMESPACE, "c"), "spec": {}})]
             }
-            ObjectKind::Attachment => ATTACHMENTS
-                .iter()
-                .map(|(namespace, name)| json!({"metadata": named(namespace, name), "spec": {"config": r#"{"type":"macvlan"}"#}}))
-                .collect(),
+            ObjectKind::Attachment => ATTACHMENTS.iter().map(|(namespace, name)| definition(namespace, name)).collect(),
             ObjectKind::StorageNetwork => {
                 let network = |(number, spec): (usize, &Value)| json!({"metadata": named(NAMESPACE, &format!("sn-{number}")), "spec": spec});
                 specs.iter().enumerate().map(network).collect()
             }
-            ObjectKind::Node => vec![json!({"metadata": {"name": "node-1", "labels": {"rack": "1", "kubernetes.io/hostname": "a"}}})],
+            ObjectKind::Node => {
+                vec![json!({"metadata": {"name": "node-1", "labels": {"rack": "1", "kubernetes.io/hostname": "a"}}})]
+            }
             _ => Vec::new(),
         };
         let entries: Vec<_> = objects.iter().map(|object| Entry::read(&kind, object, catalogue).unwrap()).collect();
@@ -93,6 +95,7 @@ fn rest(pod: &Value) -> Value {
     if let Some(spec) = rest["spec"].as_object_mut() {
         spec.remove("hostNetwork");
         spec.remove("dnsPolicy");
+        without_devices(spec);
     }
     rest
 }
@@ -120,11 +123,13 @@ proptest! {
         pod in bound_pod(),
         specs in vec(spec(), 0..4),
         risk in any::<bool>(),
+        choices in choices(),
     ) {
-        let settings = Settings { attach_csi_node_plugins_and_risk_hung_mounts: risk, ..Settings::default() };
+        let settings = Settings { attach_csi_node_plugins_and_risk_hung_mounts: risk, ..choices };
         let snapshot = snapshot(&specs, settings);
         if let Some(patched) = answer(&snapshot, &pod) {
             prop_assert_eq!(rest(&patched), rest(&pod));
+            devices_are_requested_as_kubernetes_wants_them(&pod, &patched);
             if pod["spec"]["hostNetwork"] == true {
                 prop_assert!(risk && patched["spec"]["hostNetwork"] == false, "only the one who takes the risk is taken off the host network");
             }

@@ -68,6 +68,8 @@ impl Fixture {
                     settings.attach_csi_node_plugins_and_risk_hung_mounts = true;
                 }
                 "--mode" => settings.mode = flags.next().unwrap().parse().unwrap(),
+                "--device-resources" => settings.device_resources = flags.next().unwrap().parse().unwrap(),
+                "--interface-names" => settings.interface_names = Some(flags.next().unwrap().parse().unwrap()),
                 "--outcome" => settings.outcomes.push(flags.next().unwrap().parse().unwrap()),
                 other => panic!("{}: unknown flag {other}", self.name()),
             }

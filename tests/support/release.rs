@@ -233,18 +233,23 @@ impl<'p> Release<'p> {
         self.plane.kubectl(&[&["delete", "pod", pod, "-n", NAMESPACE, "--ignore-not-found"], &force[..]].concat());
     }
 
-    /// The `caBundle` of every entry, as PEM texts.
+    /// The `caBundle` of every entry of both webhook configurations, as PEM texts; the pods' first.
     pub fn bundles(&self) -> Vec<String> {
-        let configuration = self.plane.get(&["mutatingwebhookconfiguration", RELEASE]);
-        let webhooks = configuration["webhooks"].as_array().unwrap();
+        let kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+        let configurations = self.plane.get(&[kinds, "--selector", "app.kubernetes.io/instance=rook-multihome"]);
+        let configurations = configurations["items"].as_array().unwrap();
+        let webhooks = configurations.iter().flat_map(|found| found["webhooks"].as_array().unwrap());
         let bundle = |webhook: &Value| webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default().to_owned();
-        webhooks.iter().map(|webhook| String::from_utf8(BASE64.decode(bundle(webhook)).unwrap()).unwrap()).collect()
+        webhooks.map(|webhook| String::from_utf8(BASE64.decode(bundle(webhook)).unwrap()).unwrap()).collect()
     }
 
     /// `certs status` as an administrator runs it.
     pub fn status(&self, more: &[&str]) -> String {
         let mut command = program();
-        command.args(["certs", "status"]).args(more).env("KUBECONFIG", self.plane.path("admin.kubeconfig"));
+        command
+            .args(["certs", "status", "--validating-webhook-configuration", RELEASE])
+            .args(more)
+            .env("KUBECONFIG", self.plane.path("admin.kubeconfig"));
         super::stdout(&mut command)
     }
 

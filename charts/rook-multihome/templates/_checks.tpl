@@ -17,7 +17,7 @@ there is one place for each sentence.
 {{- if hasKey .Values.webhook "failurePolicy" -}}
 {{- fail "webhook.failurePolicy is now webhook.daemons.failurePolicy; pods of other kinds are always admitted" -}}
 {{- end -}}
-{{- range $value := list "builtInSystems" "systems" "clients" -}}
+{{- range $value := list "builtInSystems" "systems" "clients" "validation" "networks" "addressRanges" -}}
 {{- if kindIs "invalid" (index $.Values $value) -}}
 {{- fail (printf "%s has no value: leave it out for its default; where the values of an older release are reused without the new defaults, upgrade with --reset-then-reuse-values instead of --reuse-values" $value) -}}
 {{- end -}}
@@ -73,6 +73,25 @@ there is one place for each sentence.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.validation -}}
+{{- $refuses := or (ne .deny "never") (ne .definitionsInUse "warn") -}}
+{{- if and $refuses (not .enabled) -}}
+{{- fail "validation.deny or validation.definitionsInUse refuses something, but validation.enabled is false: nobody asks about it; set validation.enabled=true, or leave the two at their defaults" -}}
+{{- end -}}
+{{- if and .enabled (eq .failurePolicy "Fail") (not $refuses) -}}
+{{- fail "validation.failurePolicy is Fail, but nothing is ever refused (validation.deny is never, validation.definitionsInUse is warn): writing would wait for an answer that cannot say no; set one of the two, or failurePolicy to Ignore" -}}
+{{- end -}}
+{{- if has $.Release.Namespace .networkNamespaces -}}
+{{- fail (printf "validation.networkNamespaces has %s, where this release is installed: the webhook must not stand in its own way; remove it" $.Release.Namespace) -}}
+{{- end -}}
+{{- if has "kube-system" .networkNamespaces -}}
+{{- fail "validation.networkNamespaces has kube-system: the webhook must not stand in the way of the control plane; remove it" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.networks.globalNamespaces (not .Values.networks.namespaceIsolation) -}}
+{{- fail "networks.globalNamespaces is given, but networks.namespaceIsolation is false: without isolation, every namespace is global; set networks.namespaceIsolation=true, or leave globalNamespaces empty" -}}
+{{- end -}}
+
 {{- $owners := dict -}}
 {{- $atRisk := false -}}
 {{- range $system := include "rook-multihome.systems" . | fromYamlArray -}}
@@ -94,6 +113,9 @@ there is one place for each sentence.
 {{- end -}}
 {{- if and .Values.settings.attachCsiNodePluginsAndRiskHungMounts (not $atRisk) -}}
 {{- fail "settings.attachCsiNodePluginsAndRiskHungMounts is true, but no system has CSI node plugins: add ceph to builtInSystems, or set it to false" -}}
+{{- end -}}
+{{- if and .Values.addressRanges.write (not (hasKey $owners "cephclusters.ceph.rook.io")) -}}
+{{- fail "addressRanges.write is true, but no system has CephClusters: add ceph to builtInSystems, or set it to false" -}}
 {{- end -}}
 
 {{- with .Values.clients -}}

@@ -7,6 +7,7 @@ mod ready;
 
 use super::*;
 use crate::api::{InterfaceStatus, NodeStatus};
+use crate::lint::lint;
 use crate::storage::Catalogue;
 use crate::world::manifests::{self, parse_documents};
 use crate::world::{Entry, ObjectKind, Settings, World};
@@ -48,7 +49,7 @@ fn snapshot_with(networks: &[(&str, &str)], settings: Settings) -> Snapshot {
 }
 
 fn status_in(snapshot: &Snapshot, name: &str) -> StorageNetworkStatus {
-    let all = statuses(snapshot).into_iter();
+    let all = statuses(snapshot, &lint(snapshot)).into_iter();
     all.map(|(network, status)| (&network.id.name, status)).find(|(known, _)| *known == name).unwrap().1
 }
 
@@ -61,9 +62,9 @@ fn condition<'s>(status: &'s StorageNetworkStatus, kind: &str) -> &'s Condition 
     status.conditions.iter().find(|condition| condition.kind == kind).unwrap()
 }
 
-/// Status and reason of each condition, in order.
+/// Status and reason of each condition, in order, but for what the checks find.
 fn reasons(status: &StorageNetworkStatus) -> Vec<String> {
-    let conditions = status.conditions.iter();
+    let conditions = status.conditions.iter().filter(|condition| condition.kind != NETWORKS_SOUND);
     conditions.map(|condition| format!("{:?} {}", condition.status, condition.reason)).collect()
 }
 
@@ -296,6 +297,46 @@ fn what_is_not_listed_yet_is_not_called_missing() {
 }
 
 #[test]
+fn what_the_checks_find_is_a_condition() {
+    let config = |config: &str| {
+        format!(
+            "{{ apiVersion: k8s.cni.cncf.io/v1, kind: NetworkAttachmentDefinition, metadata: {{ namespace: s, name: net }}, spec: {{ config: '{config}' }} }}"
+        )
+    };
+    let ipam = r#""ipam": {"type": "whereabouts", "range": "10.9.0.0/24"}"#;
+    for (definition, expected) in [
+        (format!(r#"{{"type": "macvlan", "master": "eth1", {ipam}}}"#), ("True", "NothingFound", "nothing wrong")),
+        (
+            format!(r#"{{"type": "macvlan", {ipam}}}"#),
+            (
+                "False",
+                "MasterDefault",
+                "warning: NetworkAttachmentDefinition s/net, spec.config: macvlan has no master",
+            ),
+        ),
+        (
+            r#"{"type": "macvlan", "master": "eth1", "ipam": {"type": "dhcp"}}"#.to_owned(),
+            ("True", "OnlyAdvice", "advice: "),
+        ),
+        // The worst comes first, and what other conditions say is not said again.
+        (r#"{"type": "macvlan"}"#.to_owned(), ("False", "NoAddresses", "error: ")),
+        (r#"{"type": }"#.to_owned(), ("True", "NothingFound", "nothing wrong")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("world.yaml");
+        let network = network("x", &format!("{DB}, interfaces: {{ client: net }}"));
+        std::fs::write(&file, format!("{STORAGE}---\n{}\n{network}", config(&definition))).unwrap();
+        let (world, _) = manifests::load(&[file], Arc::clone(&CATALOGUE), Settings::default()).unwrap();
+        let snapshot = world.snapshot();
+        let status = status_in(&snapshot, "x");
+        let found = condition(&status, NETWORKS_SOUND);
+        let (state, reason, part) = expected;
+        assert_eq!((format!("{:?}", found.status).as_str(), found.reason.as_str()), (state, reason), "{definition}");
+        assert!(found.message.contains(part), "{}", found.message);
+    }
+}
+
+#[test]
 fn only_a_change_of_the_status_is_a_transition() {
     let times = |status: &StorageNetworkStatus| {
         let times = status.conditions.iter().map(|condition| condition.last_transition_time.clone());
@@ -303,10 +344,10 @@ fn only_a_change_of_the_status_is_a_transition() {
     };
     let missing = status(&[("x", &format!("{DB}, interfaces: {{ client: gone }}"))]);
     let first = dated(missing, None, "1");
-    assert_eq!(times(&first), ["1", "1", "1", "1"]);
+    assert_eq!(times(&first), ["1"; 5]);
     let malformed = status(&[("x", &format!("{DB}, interfaces: {{ client: broken }}"))]);
     let second = dated(malformed, Some(&first), "2");
-    assert_eq!(times(&second), ["1", "1", "1", "1"], "another reason is no transition");
+    assert_eq!(times(&second), ["1"; 5], "another reason is no transition");
     let good = status(&[("x", &format!("{DB}, interfaces: {{ client: a }}"))]);
-    assert_eq!(times(&dated(good, Some(&second), "3")), ["1", "3", "1", "3"]);
+    assert_eq!(times(&dated(good, Some(&second), "3")), ["1", "3", "1", "1", "3"]);
 }

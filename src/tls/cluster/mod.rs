@@ -4,22 +4,24 @@
 //! Of a webhook configuration nothing but `caBundle` is ever written, and only in entries that call our Service: GitOps tools
 //! and managed control planes have their own opinion of the rest. The Secret is only written over the version that was read.
 
+mod configuration;
 mod view;
 
+pub use configuration::{ConfigurationKind, ConfigurationName};
 pub use view::View;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhook, MutatingWebhookConfiguration};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{GetParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
 use tokio::sync::watch;
 
+use self::configuration::{Configuration, Entry};
 use self::view::{Seen, follow};
 use super::certificate::Certificate;
 use super::rotation::Authorities;
@@ -50,7 +52,7 @@ pub struct Names {
     /// The Secret with the authorities.
     pub secret: String,
     /// The webhook configurations that call the Service.
-    pub configurations: Vec<String>,
+    pub configurations: Vec<ConfigurationName>,
 }
 
 /// Access to those objects.
@@ -83,8 +85,8 @@ impl Names {
     }
 
     /// Whether an entry of a webhook configuration calls our Service.
-    fn is_called_by(&self, webhook: &MutatingWebhook) -> bool {
-        let service = webhook.client_config.service.as_ref();
+    fn is_called_by(&self, entry: &Entry) -> bool {
+        let service = entry.client_config.service.as_ref();
         service.is_some_and(|service| service.name == self.service && service.namespace == self.namespace)
     }
 }
@@ -106,8 +108,8 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.names.namespace)
     }
 
-    fn configurations(&self) -> Api<MutatingWebhookConfiguration> {
-        Api::all(self.client.clone())
+    fn configurations(&self, kind: ConfigurationKind) -> Api<Configuration> {
+        Api::all_with(self.client.clone(), &kind)
     }
 
     /// Watches the objects for as long as anybody looks at the view.
@@ -117,13 +119,15 @@ impl Cluster {
         let configurations = vec![Seen::Never; names.configurations.len()];
         let faults = vec![None; 1 + configurations.len()];
         let (sender, receiver) = watch::channel(View { secret: Seen::Never, configurations, faults });
-        tokio::spawn(follow(self.secrets(), names.secret.clone(), 0, sender.clone(), |view, secret| {
+        let what = format!("Secret {}", names.secret);
+        tokio::spawn(follow(self.secrets(), names.secret.clone(), what, 0, sender.clone(), |view, secret| {
             view.secret = secret;
         }));
         for (index, name) in names.configurations.iter().enumerate() {
             tokio::spawn(follow(
-                self.configurations(),
-                name.clone(),
+                self.configurations(name.kind),
+                name.name.clone(),
+                name.to_string(),
                 index + 1,
                 sender.clone(),
                 move |view, configuration| {
@@ -145,8 +149,8 @@ impl Cluster {
         let found = within(self.secrets().get_opt(secret)).await;
         view.secret = Seen::of(found.map_err(fault(format!("Secret {namespace}/{secret}")))?);
         for name in configurations {
-            let found = within(self.configurations().get_opt(name)).await;
-            view.configurations.push(Seen::of(found.map_err(fault(format!("MutatingWebhookConfiguration {name}")))?));
+            let found = within(self.configurations(name.kind).get_opt(&name.name)).await;
+            view.configurations.push(Seen::of(found.map_err(fault(name.to_string()))?));
         }
         Ok(view)
     }
@@ -180,7 +184,8 @@ impl Cluster {
     }
 
     /// Writes the bundle of `authorities` into every entry that calls us and has another one. What cannot be written in one
-    /// configuration holds up no other. `written` is told the name of each that was written.
+    /// configuration holds up no other, and one that is not there is for [`Self::missing`] to tell. `written` is told of each that
+    /// was written.
     ///
     /// # Errors
     /// Where Secret or configuration are not as `view` has seen them any more, or the API server refuses. Somebody who has not
@@ -190,7 +195,7 @@ impl Cluster {
         view: &View,
         authorities: &Authorities,
         now: SystemTime,
-        mut written: impl FnMut(&str),
+        mut written: impl FnMut(&ConfigurationName),
     ) -> Result<(), WriteFault> {
         let secret = &self.names.secret;
         let latest = within(self.secrets().get_opt(secret)).await;
@@ -203,11 +208,8 @@ impl Cluster {
         let mut outcome = Ok(());
         for (configuration, name) in view.configurations.iter().zip(&self.names.configurations) {
             let done = match configuration {
-                Seen::Present(configuration) => self.write_one(configuration, authorities, now).await,
-                Seen::Absent => Err(WriteFault::Failed(format!(
-                    "there is no MutatingWebhookConfiguration {name} to write a caBundle into"
-                ))),
-                Seen::Never => Ok(false),
+                Seen::Present(configuration) => self.write_one(name, configuration, authorities, now).await,
+                Seen::Absent | Seen::Never => Ok(false),
             };
             match done {
                 Ok(true) => written(name),
@@ -221,38 +223,39 @@ impl Cluster {
     /// Writes one configuration; returns whether there was something to write.
     async fn write_one(
         &self,
-        configuration: &MutatingWebhookConfiguration,
+        name: &ConfigurationName,
+        configuration: &Configuration,
         authorities: &Authorities,
         now: SystemTime,
     ) -> Result<bool, WriteFault> {
-        let entries: Vec<&MutatingWebhook> = self.entries(configuration).collect();
-        let is_other = |entry: &&MutatingWebhook| !Trust::Bundles(vec![trusted(entry)]).is_exactly(authorities, now);
+        let entries: Vec<&Entry> = self.entries(configuration).collect();
+        let is_other = |entry: &&Entry| !Trust::Bundles(vec![entry.trusted()]).is_exactly(authorities, now);
         if !entries.iter().any(is_other) {
             return Ok(false);
         }
-        let name = configuration.name_any();
         if configuration.annotations().get(BUNDLE_ANNOTATION).is_none_or(|value| value != BUNDLE_IS_OURS) {
             return Err(WriteFault::Failed(format!(
-                "MutatingWebhookConfiguration {name} does not trust the authority, and has no annotation {BUNDLE_ANNOTATION}: {BUNDLE_IS_OURS} that would leave its caBundle to the replicas"
+                "{name} does not trust the authority, and has no annotation {BUNDLE_ANNOTATION}: {BUNDLE_IS_OURS} that would leave its caBundle to the replicas"
             )));
         }
         let ca_bundle = ByteString(authorities.bundle(now).map(Certificate::pem).collect::<String>().into_bytes());
-        let entry = |entry: &MutatingWebhook| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
+        let entry = |entry: &Entry| json!({ "name": entry.name, "clientConfig": { "caBundle": ca_bundle } });
         // With its version, so that nothing newer is written over, and its uid, so that a configuration deleted in this
         // moment is not made again.
         let patch = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "MutatingWebhookConfiguration",
+            "apiVersion": Configuration::api_version(&name.kind),
+            "kind": name.kind.name(),
             "metadata": {
-                "name": name,
+                "name": name.name,
                 "uid": configuration.metadata.uid,
                 "resourceVersion": configuration.metadata.resource_version,
             },
             "webhooks": entries.into_iter().map(entry).collect::<Vec<_>>(),
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let patched = within(self.configurations().patch(&name, &parameters, &Patch::Apply(&patch))).await;
-        patched.map_err(|failure| failure.about("the caBundle of MutatingWebhookConfiguration", &name))?;
+        let patched =
+            within(self.configurations(name.kind).patch(&name.name, &parameters, &Patch::Apply(&patch))).await;
+        patched.map_err(|failure| failure.about("the caBundle of", &name.to_string()))?;
         Ok(true)
     }
 
@@ -264,10 +267,28 @@ impl Cluster {
             match configuration {
                 Seen::Never => return Trust::Unknown,
                 Seen::Absent => {}
-                Seen::Present(configuration) => bundles.extend(self.entries(configuration).map(trusted)),
+                Seen::Present(configuration) => bundles.extend(self.entries(configuration).map(Entry::trusted)),
             }
         }
         if bundles.is_empty() { Trust::Absent } else { Trust::Bundles(bundles) }
+    }
+
+    /// Whether a mutating webhook configuration calls us, which is what we are there for: without it, pods get no networks,
+    /// whatever else is asked.
+    #[must_use]
+    pub fn is_asked_about_pods(&self, view: &View) -> bool {
+        let configurations = view.configurations.iter().zip(&self.names.configurations);
+        let mut mutating = configurations.filter(|(_, name)| name.kind == ConfigurationKind::Mutating);
+        mutating.any(|(seen, _)| seen.get().is_some_and(|found| self.entries(found).next().is_some()))
+    }
+
+    /// The webhook configurations that are not there, as sentences, where others are. Where none is, nothing is installed yet,
+    /// or nothing any more.
+    pub fn missing(&self, view: &View) -> impl Iterator<Item = String> {
+        let is_any_there = view.configurations.iter().any(|seen| seen.get().is_some());
+        let configurations = view.configurations.iter().zip(&self.names.configurations);
+        let missing = configurations.filter(move |(seen, _)| is_any_there && matches!(seen, Seen::Absent));
+        missing.map(|(_, name)| format!("there is no {name} to write a caBundle into"))
     }
 
     /// Asks every replica what it serves, through the API server.
@@ -290,11 +311,8 @@ impl Cluster {
         Ok(replicas)
     }
 
-    fn entries<'w>(
-        &'w self,
-        configuration: &'w MutatingWebhookConfiguration,
-    ) -> impl Iterator<Item = &'w MutatingWebhook> {
-        configuration.webhooks.iter().flatten().filter(|webhook| self.names.is_called_by(webhook))
+    fn entries<'w>(&'w self, configuration: &'w Configuration) -> impl Iterator<Item = &'w Entry> {
+        configuration.entries().filter(|entry| self.names.is_called_by(entry))
     }
 }
 
@@ -352,12 +370,6 @@ async fn within<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T, 
 /// The data of a Secret, without its base64.
 fn plain(secret: &Secret) -> Data {
     secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
-}
-
-/// What an entry of a webhook configuration trusts; nothing where that cannot be read.
-fn trusted(webhook: &MutatingWebhook) -> Vec<Certificate> {
-    let bundle = webhook.client_config.ca_bundle.as_ref();
-    bundle.and_then(|bundle| Certificate::all_in(&bundle.0).ok()).unwrap_or_default()
 }
 
 /// Why the API server did not do it: in its own words, where it has any.

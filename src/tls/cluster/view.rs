@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, pin_mut};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::configuration::Configuration;
 use super::plain;
 use crate::tls::rotation::Stored;
 use crate::tls::stored;
@@ -19,7 +19,7 @@ use crate::watch::{FAILURE_IS_OVER, FIRST_PAUSE, WATCH_SECONDS, wait, with_cause
 #[derive(Clone, Default)]
 pub struct View {
     pub(super) secret: Seen<Secret>,
-    pub(super) configurations: Vec<Seen<MutatingWebhookConfiguration>>,
+    pub(super) configurations: Vec<Seen<Configuration>>,
     /// What went wrong when looking last, and when: at the Secret, then at each configuration.
     pub(super) faults: Vec<Option<(Instant, String)>>,
 }
@@ -77,10 +77,11 @@ impl<K> Seen<K> {
     }
 }
 
-/// Watches one object for as long as anybody looks at the view.
+/// Watches one object, which is `what` for people, for as long as anybody looks at the view.
 pub(super) async fn follow<K>(
     api: Api<K>,
     name: String,
+    what: String,
     fault: usize,
     view: watch::Sender<View>,
     put: impl Fn(&mut View, Seen<K>) + Send,
@@ -117,7 +118,7 @@ pub(super) async fn follow<K>(
                 });
             }
             Err(error) => {
-                let error = format!("watching {name} failed: {}", with_causes(&error));
+                let error = format!("watching {what} failed: {}", with_causes(&error));
                 view.send_if_modified(|view| {
                     let before = view.faults[fault].replace((Instant::now(), error.clone()));
                     before.is_none_or(|(_, before)| before != error)

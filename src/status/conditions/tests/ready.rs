@@ -63,6 +63,24 @@ fn it_is_not_ready_where_no_pod_can_be_attached() {
     }
 }
 
+/// The setting that names interfaces takes part, as it does in decisions: with Multus, where no name is asked for.
+#[test]
+fn names_by_the_setting_are_told_apart() {
+    let settings = Settings { interface_names: Some("{key}0".parse().unwrap()), ..Settings::default() };
+    let ready = |spec: &str| {
+        let status = status_in(&snapshot_with(&[("x", spec)], settings.clone()), "x");
+        condition(&status, READY).reason.clone()
+    };
+    for (spec, expected) in [
+        // By position, both would be net2.
+        ("interfaces: { a: a@net2, b: t/a }", "Ready"),
+        ("interfaces: { a: a@b0, b: t/a }", "NotAttachable"),
+        ("provider: genie, interfaces: { a: a@eth0, c: other@b0, b: third }", "Ready"),
+    ] {
+        assert_eq!(ready(&format!("{PODS}, {spec}")), expected, "{spec}");
+    }
+}
+
 #[test]
 fn what_is_declared_for_nodes_alone_says_so() {
     let ready = |spec: &str| {

@@ -1,0 +1,127 @@
+//! An object that is about to be written, read as the world would read it.
+
+use serde_json::Value;
+
+use super::scene::Candidate;
+use crate::network::{AttachmentRef, NetworkSpec};
+use crate::storage::ClusterKind;
+use crate::world::{Entry, Mode, ObjectKind, Snapshot};
+
+/// What somebody is about to do with an object.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// What is done.
+    pub operation: Operation,
+    /// The group of its resource.
+    pub group: &'a str,
+    /// The kind.
+    pub kind: &'a str,
+    /// The namespace of the request; the object's own may be empty.
+    pub namespace: &'a str,
+    /// The object as it would be; null where it is deleted.
+    pub new: &'a Value,
+    /// The object as it is; null where it is created.
+    pub old: &'a Value,
+}
+
+/// What is done with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is created.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted.
+    Delete,
+}
+
+/// The object before and after, where it is one that says something about networks.
+#[derive(Debug)]
+pub(super) struct Versions<'s> {
+    pub(super) old: Option<Candidate>,
+    pub(super) new: Option<Candidate>,
+    /// What the catalogue says of its kind, where it is a cluster.
+    pub(super) kind: Option<&'s ClusterKind>,
+}
+
+impl Change<'_> {
+    /// Whether nothing is changed that networks depend on: an object that is being deleted is written to once more for each of its
+    /// finalizers, and operators write statuses and labels all the time.
+    #[must_use]
+    pub fn leaves_spec(&self) -> bool {
+        self.operation == Operation::Update
+            && (self.old.get("spec") == self.new.get("spec")
+                || self.new.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()))
+    }
+
+    /// Reads both versions; nothing where the object is of a kind that says nothing about networks.
+    pub(super) fn versions<'s>(&self, snapshot: &'s Snapshot) -> Option<Versions<'s>> {
+        let catalogue = snapshot.catalogue();
+        let mut kinds = ObjectKind::always(catalogue).into_iter();
+        let kind = kinds.find(|kind| {
+            let resource = kind.resource();
+            resource.kind == self.kind && resource.group == self.group
+        })?;
+        let described = match &kind {
+            ObjectKind::Cluster(position, _) => {
+                let described = &catalogue.systems()[position.system].clusters[position.kind];
+                Some(described.network.as_ref().map(|_| described)?)
+            }
+            ObjectKind::Attachment | ObjectKind::StorageNetwork => None,
+            ObjectKind::Override(_) | ObjectKind::Namespace | ObjectKind::Node | ObjectKind::Workload(..) => {
+                return None;
+            }
+        };
+        let read = |object: &Value| {
+            if object.is_null() {
+                return None;
+            }
+            let named = self.named(object);
+            let (name, entry) = Entry::read(&kind, &named, catalogue).ok()?;
+            Some(match entry {
+                Entry::Cluster(cluster) => Candidate::Cluster(Box::new(cluster)),
+                Entry::StorageNetwork(network) => Candidate::StorageNetwork(Box::new(network)),
+                Entry::Attachment(definition) => {
+                    Candidate::Attachment(AttachmentRef::new(&name.namespace, &name.name), Some(definition))
+                }
+                Entry::Override(..) | Entry::Namespace(_) | Entry::Node(_) | Entry::Workload(_) => return None,
+            })
+        };
+        Some(Versions { old: read(self.old), new: read(self.new), kind: described })
+    }
+
+    /// The object with its namespace and name, which the API server may have left to the request, or not chosen yet.
+    fn named(&self, object: &Value) -> Value {
+        let mut named = object.clone();
+        if let Some(metadata) = named.get_mut("metadata").and_then(Value::as_object_mut) {
+            let is_empty = |value: Option<&Value>| value.and_then(Value::as_str).is_none_or(str::is_empty);
+            if is_empty(metadata.get("namespace")) {
+                metadata.insert("namespace".to_owned(), self.namespace.into());
+            }
+            if is_empty(metadata.get("name")) {
+                let generated = metadata.get("generateName").cloned().unwrap_or_else(|| "new".into());
+                metadata.insert("name".to_owned(), generated);
+            }
+        }
+        named
+    }
+}
+
+impl Candidate {
+    /// What is done about it, where it says so itself.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        match self {
+            Self::Attachment(..) => None,
+            Self::Cluster(cluster) => cluster.mode,
+            Self::StorageNetwork(network) => network.mode,
+        }
+    }
+
+    /// The networks that a cluster declares, where they can be read.
+    pub(super) fn spec(&self) -> Option<&NetworkSpec> {
+        match self {
+            Self::Cluster(cluster) if cluster.network_problems.is_empty() => Some(&cluster.network),
+            Self::Cluster(_) | Self::Attachment(..) | Self::StorageNetwork(_) => None,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The judgement of one object as it is about to be written: what is found, and whether that is a reason to refuse it.
+//!
+//! Total: whatever the object holds, there is a judgement. Only changes of the spec are judged, and only what a change brings
+//! about is a reason to refuse it: an old fault must never keep anybody from writing a status, a finalizer, or the mend of
+//! another fault.
+
+use serde_json::Value;
+
+use super::change::{Change, Operation, Versions};
+use super::checker::{Checker, Used, lint_candidate};
+use super::definition::CONFIG;
+use super::finding::{Finding, Subject};
+use super::rule::Rule;
+use super::scene::{Candidate, Scene};
+use crate::network::ipam::Effect;
+use crate::network::{AttachmentDefinition, AttachmentRef};
+use crate::world::{Deny, InUse, Mode, Severity, Snapshot};
+
+/// What is to be said of an object, the worst first.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// The findings.
+    pub findings: Vec<Judged>,
+    /// Whether what follows is done: in audit mode nothing is refused.
+    pub mode: Mode,
+    /// The object; none where it says nothing about networks, or nothing about it has changed.
+    pub subject: Option<Subject>,
+}
+
+/// One finding, and what follows from it.
+#[derive(Debug)]
+pub struct Judged {
+    /// The finding.
+    pub finding: Finding,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+/// What follows from a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is said.
+    Said,
+    /// The object is refused.
+    Refused,
+}
+
+impl Judgement {
+    /// The findings for which the object is refused.
+    pub fn reasons(&self) -> impl Iterator<Item = &Finding> {
+        let is_refused = |judged: &&Judged| judged.verdict == Verdict::Refused && self.mode == Mode::Enforce;
+        self.findings.iter().filter(is_refused).map(|judged| &judged.finding)
+    }
+
+    /// Whether the object is refused.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.reasons().next().is_some()
+    }
+}
+
+/// Judges a change.
+#[must_use]
+pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
+    if change.leaves_spec() {
+        return Judgement::default();
+    }
+    let Some(versions) = change.versions(snapshot) else { return Judgement::default() };
+    let newest = versions.new.as_ref().or(versions.old.as_ref());
+    let subject = newest.map(Candidate::subject);
+    let mode = newest.and_then(Candidate::mode).unwrap_or(snapshot.settings().mode);
+    if mode == Mode::Off {
+        return Judgement { findings: Vec::new(), mode, subject };
+    }
+    let checks = &snapshot.settings().checks;
+    let found = |candidate: Option<&Candidate>| {
+        candidate.map(|candidate| lint_candidate(Scene::with(snapshot, candidate), candidate)).unwrap_or_default()
+    };
+    let before = if change.operation == Operation::Update { found(versions.old.as_ref()) } else { Vec::new() };
+    let mut findings: Vec<Judged> = Vec::new();
+    for finding in found(versions.new.as_ref()) {
+        let is_new = !before.contains(&finding);
+        // Advice that was there already has been heard.
+        if is_new || finding.rule.severity() != Severity::Advice {
+            findings.push(Judged::new(finding, is_new, checks.deny));
+        }
+    }
+    let of_the_change = provider_change(change, &versions).into_iter().chain(taken_away(snapshot, change, &versions));
+    findings.extend(of_the_change.map(|finding| {
+        let protects = finding.rule == Rule::AttachmentInUse && checks.in_use == InUse::Deny;
+        let judged = Judged::new(finding, true, checks.deny);
+        if protects { Judged { verdict: Verdict::Refused, ..judged } } else { judged }
+    }));
+    findings.sort_by_key(|judged| (judged.verdict == Verdict::Said, judged.finding.rule.severity()));
+    Judgement { findings, mode, subject }
+}
+
+impl Judged {
+    fn new(finding: Finding, is_new: bool, deny: Deny) -> Self {
+        let is_reason = is_new && finding.rule != Rule::AttachmentInUse && deny.covers(finding.rule.severity());
+        Self { finding, verdict: if is_reason { Verdict::Refused } else { Verdict::Said } }
+    }
+}
+
+/// Rook's definition of CephCluster lets a provider only come from nothing or go to nothing: "network provider must be disabled
+/// (reverted to empty string) before a new provider is enabled". The API server says so too, where it evaluates such rules.
+fn provider_change(change: &Change<'_>, versions: &Versions<'_>) -> Option<Finding> {
+    let kind = versions.kind.filter(|kind| kind.address_ranges.is_some() && change.operation == Operation::Update)?;
+    let path = kind.network.as_ref()?;
+    let provider = |object| {
+        let network: Option<&Value> = path.value_in(object);
+        network.and_then(|network| network.get("provider")).and_then(Value::as_str).unwrap_or_default()
+    };
+    let (old, new) = (provider(change.old), provider(change.new));
+    if old.is_empty() || new.is_empty() || old == new {
+        return None;
+    }
+    let fault = format!("the provider is changed from {old} to {new} directly, which Rook forbids");
+    let mend = format!("set it to \"\" first, wait until the daemons have restarted, and set it to {new} then");
+    let subject = versions.new.as_ref()?.subject();
+    Some(Finding::new(Rule::ProviderChange, subject, &format!("{path}.provider"), fault, &mend))
+}
+
+/// A definition that storage uses, and that is deleted or changed so that its pods notice.
+fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>) -> Option<Finding> {
+    let Some(Candidate::Attachment(name, old)) = &versions.old else { return None };
+    let new = match (&versions.new, change.operation) {
+        (_, Operation::Delete) => None,
+        (Some(Candidate::Attachment(_, new)), Operation::Update) => new.as_ref(),
+        (_, Operation::Create | Operation::Update) => return None,
+    };
+    let checker = Checker::new(Scene::of(snapshot), |other| other == name);
+    let uses = checker.uses_of(name);
+    if uses.is_empty() {
+        return None;
+    }
+    let nothing = AttachmentDefinition::on_node();
+    let used = Used { name, definition: &nothing, uses };
+    let who = used.in_words();
+    let works = |definition: &AttachmentDefinition| definition.worst_effect() != Some(Effect::Fails);
+    let (rule, fault, mend) = match (old.as_ref().and_then(|old| old.as_ref().ok()), new) {
+        (_, None) => (
+            Rule::AttachmentInUse,
+            format!("{who} uses it: without it no pod of theirs starts again"),
+            "take it out of use first: let them name another network, and wait until their pods have restarted",
+        ),
+        (Some(old), Some(Err(_))) if works(old) => broken(&who),
+        (Some(old), Some(Ok(new))) if works(old) && !works(new) => broken(&who),
+        (Some(old), Some(Ok(new))) => (
+            Rule::AttachmentChanged,
+            format!(
+                "{} of it changes, and {who} uses it: running pods stay on the old network until they restart",
+                difference(old, new)?
+            ),
+            "see that the old and the new network reach each other until the last pod has restarted",
+        ),
+        (Some(_) | None, Some(_)) => return None,
+    };
+    Some(Finding::new(rule, subject(name), CONFIG, fault, mend).with(used.users()))
+}
+
+fn broken(who: &str) -> (Rule, String, &'static str) {
+    let fault = format!("{who} uses it, and with this change no pod can be attached any more");
+    (Rule::AttachmentInUse, fault, "mend what the other findings say, or leave it as it was")
+}
+
+fn subject(name: &AttachmentRef) -> Subject {
+    Subject::attachment(&name.namespace, &name.name)
+}
+
+/// What makes the network another one, in a few words; nothing where it is the same.
+fn difference(old: &AttachmentDefinition, new: &AttachmentDefinition) -> Option<&'static str> {
+    let plugin = |definition: &AttachmentDefinition| definition.plugin().cloned();
+    match (plugin(old), plugin(new)) {
+        (Some(old), Some(new)) if old.kind != new.kind => return Some("the plugin"),
+        (Some(old), Some(new)) if old.parent != new.parent => return Some("the master"),
+        (Some(old), Some(new)) if old.bridge != new.bridge => return Some("the bridge"),
+        (Some(old), Some(new)) if old.vlan != new.vlan => return Some("the VLAN"),
+        (Some(_), None) | (None, Some(_)) => return Some("the place of the configuration"),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    let ranges = |definition: &AttachmentDefinition| definition.networks().ok();
+    (ranges(old) != ranges(new)).then_some("the range of addresses")
+}
