@@ -33,6 +33,10 @@ pub fn known(scene: Scene<'_>, declaration: Declaration<'_>) -> Ranges {
     let has_place = declaration.kind().is_some_and(|kind| kind.address_ranges.is_some());
     let (true, Declarer::Cluster(_)) = (has_place, declaration.declarer) else { return Ranges::new() };
     let Ok(networks) = declaration.networks() else { return Ranges::new() };
+    // On the host network the addresses of daemons are those of hosts.
+    if scene.snapshot().settings().enforce_host_network {
+        return Ranges::new();
+    }
     match networks.spec.provider {
         Provider::Attach(plugin) if plugin.names() == Names::AttachmentDefinitions => {}
         Provider::Attach(_) | Provider::Host | Provider::None => return Ranges::new(),

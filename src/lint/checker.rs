@@ -3,11 +3,13 @@
 //! An object that is being written is judged while somebody waits for it, so what is not about it is not computed: of a thousand
 //! definitions only those are looked at closely that it names, or that name it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::declaration::{Declaration, DeclaredNetwork};
 use super::finding::{Finding, Subject};
-use super::rule::Rule;
+use super::overlap::{Placed, Segment, Segments};
+use super::rivals::Neighbours;
 use super::scene::{Candidate, Scene};
 use super::{declared, definition, overlap};
 use crate::network::{AttachmentDefinition, AttachmentRef};
@@ -17,6 +19,15 @@ use crate::world::{AttachmentState, Declarer, Settings, Snapshot};
 pub(super) struct Checker<'s> {
     pub(super) scene: Scene<'s>,
     uses: HashMap<&'s AttachmentRef, Vec<Use<'s>>>,
+    reach: Reach<'s>,
+}
+
+/// How much is looked at.
+enum Reach<'s> {
+    /// Everything: each definition is asked about, so what lies on each segment is known beforehand.
+    All(Segments<'s>),
+    /// Some objects: of others it is found out when it is needed.
+    Some,
 }
 
 /// One network that names an attachment definition.
@@ -37,43 +48,66 @@ pub(super) struct Used<'c> {
 /// Everything that is found in a snapshot, in the order of objects and fields.
 #[must_use]
 pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
-    let checker = Checker::new(Scene::of(snapshot), |_| true);
-    let mut findings: Vec<Finding> =
-        checker.scene.declarations().flat_map(|declaration| checker.of_declaration(declaration)).collect();
+    let scene = Scene::of(snapshot);
+    let checker = Checker::of_all(scene);
+    let mut neighbours: HashMap<&str, Neighbours<'_>> = HashMap::new();
+    let mut findings: Vec<Finding> = Vec::new();
+    for declaration in scene.declarations() {
+        findings.extend(checker.of_declaration(declaration));
+        if let Declarer::StorageNetwork(network) = declaration.declarer {
+            let namespace = &*network.id.namespace;
+            let neighbours = neighbours
+                .entry(namespace)
+                .or_insert_with(|| Neighbours::of(snapshot, snapshot.storage_networks_in(namespace).collect()));
+            findings.extend(declared::rivalry(network, neighbours));
+        }
+    }
+    findings.extend(scene.clusters().flat_map(|(_, cluster)| declared::other_problems(cluster)));
     for (namespace, name, _) in snapshot.attachments() {
         findings.extend(checker.of_attachment(&AttachmentRef::new(namespace, name)));
     }
-    // Of two definitions that overlap each is found by the other.
-    findings.retain(|finding| {
-        let other = finding.with.first().filter(|_| finding.rule == Rule::RangesOverlap);
-        other.is_none_or(|other| {
-            let is_used = checker.uses.contains_key(&AttachmentRef::new(&other.id.namespace, &other.id.name));
-            !is_used || finding.subject < *other
-        })
-    });
     findings.sort();
     findings.dedup();
     findings
 }
 
-/// Everything that is found about `candidate` in a scene that has it, the worst first.
+/// Everything that is found about `candidate` in a scene that has it, the worst first: what [`lint`] would find that is about the
+/// object, or that it has a part in ([`Finding::concerns`]), if the object were there as it is here.
 #[must_use]
 pub fn lint_candidate(scene: Scene<'_>, candidate: &Candidate) -> Vec<Finding> {
     let subject = candidate.subject();
     let mut findings = match candidate {
         Candidate::Attachment(name, _) => {
             let checker = Checker::new(scene, |other| other == name);
-            let users = checker.uses_of(name).iter().flat_map(|user| checker.of_declaration(user.declaration));
-            let users: Vec<Finding> = users.filter(|finding| finding.concerns(&subject)).collect();
-            checker.of_attachment(name).into_iter().chain(users).collect()
+            let mut findings = checker.concerning(name);
+            let mut seen: Vec<Subject> = Vec::new();
+            for user in checker.uses_of(name) {
+                let declared_by = user.declaration.subject();
+                if !seen.contains(&declared_by) {
+                    let found = checker.of_declaration(user.declaration);
+                    findings.extend(found.into_iter().filter(|finding| finding.concerns(&subject)));
+                    seen.push(declared_by);
+                }
+            }
+            findings
         }
         Candidate::Cluster(cluster) => {
             let system = scene.snapshot().catalogue().system_of(&cluster.group, &cluster.kind);
             let network = scene.storage_network_of(cluster);
             let declaration = system.map(|system| Declaration::of_cluster(system, cluster, network));
-            declaration.map(|declaration| about(scene, declaration, &subject)).unwrap_or_default()
+            let declaration = declaration.filter(|_| cluster.can_declare);
+            let mut findings = declaration.map(|declaration| about(scene, declaration, &subject)).unwrap_or_default();
+            findings.extend(declared::other_problems(cluster));
+            findings
         }
-        Candidate::StorageNetwork(network) => about(scene, scene.declaration_of(network), &subject),
+        Candidate::StorageNetwork(network) => {
+            let mut findings = about(scene, scene.declaration_of(network), &subject);
+            let snapshot = scene.snapshot();
+            let others = snapshot.storage_networks_in(&network.id.namespace).filter(|other| other.id != network.id);
+            let neighbours = Neighbours::of(snapshot, others.chain([&**network]).collect());
+            findings.extend(declared::rivalry(network, &neighbours));
+            findings
+        }
     };
     findings.sort_by(|one, other| (one.rule.severity(), one).cmp(&(other.rule.severity(), other)));
     findings.dedup();
@@ -86,27 +120,30 @@ fn about<'s>(scene: Scene<'s>, declaration: Declaration<'s>, subject: &Subject) 
         // A StorageNetwork counts in its place.
         return Vec::new();
     }
-    let named: Vec<&AttachmentRef> = declaration.attached().map(|network| &network.selection.attachment).collect();
+    let mut named: Vec<&AttachmentRef> = declaration.attached().map(|network| &network.selection.attachment).collect();
+    named.sort();
+    named.dedup();
     let checker = Checker::new(scene, |other| named.contains(&other));
     let mut findings = checker.of_declaration(declaration);
-    for (index, name) in named.iter().enumerate() {
-        if !named[..index].contains(name) {
-            findings.extend(checker.of_attachment(name).into_iter().filter(|finding| finding.concerns(subject)));
-        }
+    for name in named {
+        findings.extend(checker.concerning(name).into_iter().filter(|finding| finding.concerns(subject)));
     }
     findings
 }
 
 impl<'s> Checker<'s> {
     /// A checker that knows who uses the definitions that are `wanted`.
-    pub(super) fn new(scene: Scene<'s>, wanted: impl Fn(&AttachmentRef) -> bool) -> Self {
+    pub(super) fn new(scene: Scene<'s>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> Self {
         let mut uses: HashMap<&AttachmentRef, Vec<Use<'s>>> = HashMap::new();
-        for declaration in scene.declarations() {
-            for network in declaration.attached().filter(|network| wanted(&network.selection.attachment)) {
-                uses.entry(&network.selection.attachment).or_default().push(Use { declaration, network });
-            }
+        for user in users_of(scene, wanted) {
+            uses.entry(&user.network.selection.attachment).or_default().push(user);
         }
-        Self { scene, uses }
+        Self { scene, uses, reach: Reach::Some }
+    }
+
+    /// A checker that knows who uses whatever definition.
+    fn of_all(scene: Scene<'s>) -> Self {
+        Self { reach: Reach::All(overlap::segments(scene)), ..Self::new(scene, |_| true) }
     }
 
     pub(super) fn settings(&self) -> &'s Settings {
@@ -118,10 +155,40 @@ impl<'s> Checker<'s> {
         self.uses.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Who uses a definition that may not have been wanted.
+    pub(super) fn uses_of_any(&self, name: &AttachmentRef) -> Cow<'_, [Use<'s>]> {
+        match (self.uses.get(name), &self.reach) {
+            (Some(uses), _) => uses.into(),
+            (None, Reach::All(_)) => Cow::Borrowed(&[]),
+            (None, Reach::Some) => users_of(self.scene, |other| other == name).collect(),
+        }
+    }
+
+    /// Whether some pod has the networks of both, so that it is said of its keys what there is to say.
+    pub(super) fn are_together(&self, uses: &[Use<'s>], other: &AttachmentRef) -> bool {
+        let mut users = uses.iter();
+        users.any(|user| {
+            let mut sets = user.declaration.on_one_pod(self.settings()).into_iter();
+            let is_here = |set: &Vec<DeclaredNetwork<'s>>, name: &AttachmentRef| {
+                set.iter().any(|network| network.selection.attachment == *name)
+            };
+            sets.any(|set| is_here(&set, &user.network.selection.attachment) && is_here(&set, other))
+        })
+    }
+
+    /// The definitions on a segment.
+    pub(super) fn on_segment(&self, segment: Segment<'s>) -> Cow<'_, [Placed<'s>]> {
+        match &self.reach {
+            Reach::All(segments) => segments.get(&segment).map(Vec::as_slice).unwrap_or_default().into(),
+            Reach::Some => overlap::on_segment(self.scene, segment).into(),
+        }
+    }
+
     fn of_declaration(&self, declaration: Declaration<'s>) -> Vec<Finding> {
         declared::findings(self, declaration)
     }
 
+    /// What is found about a definition.
     fn of_attachment(&self, name: &AttachmentRef) -> Vec<Finding> {
         let uses = self.uses_of(name);
         match self.scene.attachment(name) {
@@ -131,12 +198,33 @@ impl<'s> Checker<'s> {
                 let mut findings = definition::findings(self, used);
                 if !uses.is_empty() {
                     findings.extend(overlap::findings(self, used));
+                    findings.extend(overlap::with_others(self, name, definition));
                 }
                 findings
             }
             AttachmentState::Missing | AttachmentState::Unknown => Vec::new(),
         }
     }
+
+    /// The same, and what is found about others because of it.
+    fn concerning(&self, name: &AttachmentRef) -> Vec<Finding> {
+        let mut findings = self.of_attachment(name);
+        if let AttachmentState::Usable(definition) = self.scene.attachment(name) {
+            findings.extend(overlap::of_others(self, name, definition));
+        }
+        findings
+    }
+}
+
+/// Every use of the definitions that are `wanted`.
+fn users_of<'s>(scene: Scene<'s>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> impl Iterator<Item = Use<'s>> {
+    let declarations = scene.declarations_with(wanted).filter(move |declaration| scene.is_in_effect(*declaration));
+    declarations.flat_map(move |declaration| {
+        let named = declaration.attached().any(|network| wanted(&network.selection.attachment));
+        let used = if named { declaration.used(scene.snapshot().settings()) } else { Vec::new() };
+        let used = used.into_iter().filter(move |network| wanted(&network.selection.attachment));
+        used.map(move |network| Use { declaration, network })
+    })
 }
 
 impl Used<'_> {
@@ -174,9 +262,4 @@ pub(super) fn users(uses: &[Use<'_>]) -> Vec<Subject> {
     users.sort_unstable();
     users.dedup();
     users
-}
-
-/// Whether a StorageNetwork declares it, and no operator reads it.
-pub(super) fn is_ours(declarer: Declarer<'_>) -> bool {
-    matches!(declarer, Declarer::StorageNetwork(_))
 }

@@ -103,6 +103,57 @@ impl<'s> Declaration<'s> {
         })
     }
 
+    /// Of these, those that some pod is attached to: its role has the key, and its provider looks definitions up. Under a host
+    /// network that is enforced there are none, but for roles with a provider of their own.
+    #[must_use]
+    pub fn used(self, settings: &Settings) -> Vec<DeclaredNetwork<'s>> {
+        let sets = self.on_one_pod(settings);
+        let is_used = |network: &DeclaredNetwork<'s>| match network.place {
+            Place::Key(_) | Place::Nodes(..) => {
+                sets.iter().flatten().any(|other| std::ptr::eq(other.selection, network.selection))
+            }
+            Place::Default => {
+                let is_enforced = self.system.is_some() && settings.enforce_host_network;
+                !is_enforced && matches!(self.provider(), Provider::Attach(_))
+            }
+        };
+        self.attached().filter(is_used).collect()
+    }
+
+    /// The networks that pods have together: those of one role, on nodes that nothing is said about or that one entry fits.
+    #[must_use]
+    pub fn on_one_pod(self, settings: &Settings) -> Vec<Vec<DeclaredNetwork<'s>>> {
+        let Ok(networks) = self.networks() else { return Vec::new() };
+        let all: Vec<DeclaredNetwork<'s>> = self.attached().collect();
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let mut sets: Vec<Vec<DeclaredNetwork<'s>>> = Vec::new();
+        for pods in networks.pods(self.system, settings) {
+            if pods.plugin.names() != Names::AttachmentDefinitions {
+                continue;
+            }
+            for nodes in std::iter::once(None).chain(networks.node_interfaces().iter().map(Some)) {
+                let found = pods.keys.iter().filter_map(|key| networks.behind(key, self.system, nodes));
+                let mut set: Vec<DeclaredNetwork<'s>> = Vec::new();
+                for (_, selection) in found {
+                    let declared = all.iter().find(|declared| std::ptr::eq(declared.selection, selection));
+                    let is_new = !set.iter().any(|other| std::ptr::eq(other.selection, selection));
+                    set.extend(declared.filter(|_| is_new));
+                }
+                sets.push(set);
+            }
+        }
+        sets
+    }
+
+    /// Whether more than one pod gets each of its networks, for certain: the pods of a cluster that does not say it has only one.
+    #[must_use]
+    pub fn has_many_pods(self) -> bool {
+        let is_known = self.system.is_some();
+        is_known && self.cluster.is_none_or(|cluster| cluster.size.hosts > 1 || cluster.size.members != 1)
+    }
+
     /// The roles of the pods that get the network of a key, in the order of the system.
     #[must_use]
     pub fn roles_of(self, key: &NetworkKey, settings: &Settings) -> Vec<&'s str> {
@@ -126,7 +177,9 @@ impl<'s> Declaration<'s> {
     #[must_use]
     pub fn field(self, place: Place<'_>) -> String {
         match (self.declarer, place) {
-            (Declarer::Cluster(_), Place::Key(key)) => self.network_field(&format!("selectors.{key}")),
+            (Declarer::Cluster(cluster), Place::Key(key)) => {
+                self.network_field(&format!("{}.{key}", cluster.network.written.selectors))
+            }
             (Declarer::StorageNetwork(_), Place::Key(key)) => format!("spec.interfaces.{key}"),
             (_, Place::Nodes(index, key)) => format!("spec.nodeInterfaces[{index}].interfaces.{key}"),
             (_, Place::Default) => "spec.defaultNetwork".to_owned(),
@@ -139,6 +192,15 @@ impl<'s> Declaration<'s> {
         match (self.declarer, self.kind().and_then(|kind| kind.network.as_ref())) {
             (Declarer::Cluster(_), Some(path)) => format!("{path}.{name}"),
             (Declarer::Cluster(_) | Declarer::StorageNetwork(_), _) => format!("spec.{name}"),
+        }
+    }
+
+    /// The map from network key to selector.
+    #[must_use]
+    pub fn selectors_field(self) -> String {
+        match self.declarer {
+            Declarer::Cluster(cluster) => self.network_field(cluster.network.written.selectors),
+            Declarer::StorageNetwork(_) => "spec.interfaces".to_owned(),
         }
     }
 

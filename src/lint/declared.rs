@@ -1,43 +1,94 @@
 //! Rules about what is declared: by a cluster's own resource, or by a StorageNetwork.
 
-use ipnet::IpNet;
-
 use super::address_ranges;
-use super::checker::{Checker, is_ours};
+use super::checker::Checker;
 use super::declaration::{Declaration, DeclaredNetwork, Place};
 use super::finding::{Finding, Subject};
-use super::pods::{Networks, Obstacle};
+use super::overlap::has_family;
+use super::pods::Networks;
+use super::pods::Obstacle;
 use super::rivals::{Neighbours, Rival};
 use super::rule::Rule;
-use crate::network::cidr::{self, Family};
-use crate::network::ipam::Source;
+use crate::network::cidr::Family;
+use crate::network::ipam::AddressRange;
 use crate::network::spec::{Addressing, ProblemKind};
 use crate::network::{AttachmentDefinition, NetworkKey, NetworkSelection, Provider, SpecProblem};
-use crate::world::{AttachmentState, Declarer, DeviceResources, Isolation, Knowledge, Mode, StorageNetwork, Target};
+use crate::world::{
+    AttachmentState, Cluster, Declarer, DeviceResources, Isolation, Knowledge, Mode, StorageNetwork, Target,
+};
 
-/// Everything that is found in one declaration.
+/// Everything that is found in one declaration, but for those that stand in its way.
 pub(super) fn findings(checker: &Checker<'_>, declaration: Declaration<'_>) -> Vec<Finding> {
     let mut found = Found { checker, declaration, findings: Vec::new() };
     found.problems();
     if let Declarer::StorageNetwork(network) = declaration.declarer {
-        found.references(network);
+        found.reference_to_cluster(network);
     }
     let Ok(networks) = declaration.networks() else { return found.findings };
+    // What nothing comes of is wrong in no other way.
+    if !checker.scene.is_in_effect(declaration) {
+        return found.findings;
+    }
     found.host_network();
-    for network in declaration.attached() {
-        found.reference(network);
-        found.request(network);
+    let used = declaration.used(checker.settings());
+    for network in &used {
+        found.reference(*network);
+        found.request(*network);
     }
     found.pods(networks);
-    found.keys(networks);
-    found.address_ranges(networks);
-    found.devices();
+    found.together();
+    found.nodes(&used);
+    if matches!(declaration.declarer, Declarer::Cluster(_)) {
+        found.address_ranges(networks, &used);
+    }
+    found.devices(&used);
     found.findings
 }
 
-struct Found<'c, 's> {
-    checker: &'c Checker<'s>,
-    declaration: Declaration<'s>,
+/// What is wrong with a cluster's resource beside its networks.
+pub(super) fn other_problems(cluster: &Cluster) -> Vec<Finding> {
+    cluster.other_problems.iter().map(|problem| of_problem(Subject::cluster(cluster), problem)).collect()
+}
+
+/// What stands in the way of a StorageNetwork among its neighbours.
+pub(super) fn rivalry(network: &StorageNetwork, neighbours: &Neighbours<'_>) -> Option<Finding> {
+    let (field, fault, mend) = match neighbours.rival_of(network)? {
+        Rival::SameCluster(other) => (
+            "spec.clusterRef",
+            format!("{other} is about the same cluster and is older, so it counts, and this one does not"),
+            "delete one of the two",
+        ),
+        Rival::OtherProvider(other, provider) => (
+            "spec.provider",
+            format!("{other} may select the same pods, is older, and has the provider {}", provider.name()),
+            "give both the same provider, or selectors that do not overlap",
+        ),
+        Rival::OtherDefault(other, default) => (
+            "spec.defaultNetwork",
+            format!("{other} may select the same pods, is older, and has the default network {}", default.attachment),
+            "give both the same defaultNetwork, or selectors that do not overlap",
+        ),
+        Rival::Invalid(other) => (
+            "spec.podSelector",
+            format!("{other} may select the same pods, and is invalid, so that they are left alone"),
+            "mend that one, or give the two selectors that do not overlap",
+        ),
+    };
+    Some(Finding::new(Rule::NetworksConflict, Subject::storage_network(network), field, fault, mend))
+}
+
+fn of_problem(subject: Subject, problem: &SpecProblem) -> Finding {
+    let rule = match problem.kind {
+        ProblemKind::Spec => Rule::InvalidSpec,
+        ProblemKind::Interface => Rule::InterfaceRefused,
+    };
+    Finding::new(rule, subject, &problem.field, problem.fault.clone(), &problem.mend)
+}
+
+/// What has been found in a declaration so far.
+pub(super) struct Found<'c, 's> {
+    pub(super) checker: &'c Checker<'s>,
+    pub(super) declaration: Declaration<'s>,
     findings: Vec<Finding>,
 }
 
@@ -46,14 +97,22 @@ impl<'s> Found<'_, 's> {
         self.findings.push(Finding::new(rule, self.declaration.subject(), field, fault, mend));
     }
 
-    /// The same, where a definition has a part in it.
-    fn add_with(&mut self, rule: Rule, field: &str, fault: String, mend: &str, selections: &[&NetworkSelection]) {
+    /// The same, where definitions have a part in it.
+    pub(super) fn add_with(
+        &mut self,
+        rule: Rule,
+        place: Place<'_>,
+        fault: String,
+        mend: &str,
+        selections: &[&NetworkSelection],
+    ) {
+        let field = self.declaration.field(place);
         let named = selections.iter().map(|selection| &selection.attachment);
         let with = named.map(|name| Subject::attachment(&name.namespace, &name.name)).collect();
-        self.findings.push(Finding::new(rule, self.declaration.subject(), field, fault, mend).with(with));
+        self.findings.push(Finding::new(rule, self.declaration.subject(), &field, fault, mend).with(with));
     }
 
-    fn definition(&self, selection: &NetworkSelection) -> Option<&'s AttachmentDefinition> {
+    pub(super) fn definition(&self, selection: &NetworkSelection) -> Option<&'s AttachmentDefinition> {
         match self.checker.scene.attachment(&selection.attachment) {
             AttachmentState::Usable(definition) => Some(definition),
             AttachmentState::Malformed(_) | AttachmentState::Missing | AttachmentState::Unknown => None,
@@ -61,159 +120,82 @@ impl<'s> Found<'_, 's> {
     }
 
     fn problems(&mut self) {
-        let own = self.declaration.networks().err().unwrap_or_default();
-        let others: &[SpecProblem] = match self.declaration.declarer {
-            Declarer::Cluster(cluster) => &cluster.other_problems,
-            Declarer::StorageNetwork(_) => &[],
-        };
-        for problem in own.iter().chain(others) {
-            let rule = match problem.kind {
-                ProblemKind::Spec => Rule::InvalidSpec,
-                ProblemKind::Interface => Rule::InterfaceRefused,
-            };
-            self.add(rule, &problem.field, problem.fault.clone(), &problem.mend);
-        }
+        let problems = self.declaration.networks().err().unwrap_or_default();
+        let subject = self.declaration.subject();
+        self.findings.extend(problems.iter().map(|problem| of_problem(subject.clone(), problem)));
         let doubts = self.declaration.networks().map(|networks| networks.spec.doubts.as_slice());
         for doubt in doubts.unwrap_or_default() {
             self.add(Rule::SelectorDiffers, &doubt.field, doubt.fault.clone(), &doubt.mend);
         }
     }
 
-    /// Whether what a StorageNetwork is about exists, and nothing stands in its way.
-    fn references(&mut self, network: &'s StorageNetwork) {
+    /// Whether the cluster that a StorageNetwork is about exists. One of a kind that nobody knows is a problem of its own.
+    fn reference_to_cluster(&mut self, network: &'s StorageNetwork) {
         let snapshot = self.checker.scene.snapshot();
-        if let (Some(Target::Cluster(cluster)), None) = (&network.target, self.declaration.cluster)
+        if let (Some(Target::Cluster(cluster)), Some(_), None) =
+            (&network.target, self.declaration.system, self.declaration.cluster)
             && snapshot.clusters_known(&cluster.group, &cluster.kind) == Knowledge::Complete
         {
             let fault = format!("there is no {cluster} of {} in this namespace", cluster.group);
             self.add(Rule::ClusterMissing, "spec.clusterRef", fault, "create it, or mend the reference");
         }
-        let neighbours = snapshot.storage_networks_in(&network.id.namespace).filter(|other| other.id != network.id);
-        let neighbours = Neighbours::of(snapshot, neighbours.chain([network]).collect());
-        let (fault, mend) = match neighbours.rival_of(network) {
-            None => return,
-            Some(Rival::SameCluster(other)) => {
-                (format!("{other} is about the same cluster and is older, so it counts"), "delete one of the two")
-            }
-            Some(Rival::OtherProvider(other, provider)) => (
-                format!("{other} may select the same pods, is older, and has the provider {}", provider.name()),
-                "give both the same provider, or selectors that do not overlap",
-            ),
-            Some(Rival::OtherDefault(other, default)) => (
-                format!(
-                    "{other} may select the same pods, is older, and has the default network {}",
-                    default.attachment
-                ),
-                "give both the same defaultNetwork, or selectors that do not overlap",
-            ),
-            Some(Rival::Invalid(other)) => (
-                format!("{other} may select the same pods, and is invalid, so that they are left alone"),
-                "mend it, or give them selectors that do not overlap",
-            ),
-        };
-        self.add(Rule::NetworksConflict, "spec", fault, mend);
     }
 
-    /// What pods on the host network expose, where an operator puts them there.
+    /// What pods on the host network expose.
     fn host_network(&mut self) {
-        if self.declaration.provider() != Provider::Host {
-            return;
-        }
         let who = self.declaration.declarer;
-        let fault = format!(
-            "the daemons of {who} run in the network of their hosts: they listen on every interface there, and whoever breaks into one sees all traffic of the host"
-        );
-        let mend = "docs/host-network.md says how to move to networks of its own";
-        self.add(Rule::HostNetwork, &self.declaration.network_field("provider"), fault, mend);
+        let is_enforced = self.checker.settings().enforce_host_network && self.declaration.system.is_some();
+        let exposes =
+            "they can listen on every interface there, and whoever breaks into one sees all traffic of the host";
+        let read_on = "docs/host-network.md says how to move to networks of its own";
+        let field = match who {
+            Declarer::Cluster(cluster) => self.declaration.network_field(&cluster.network.written.provider),
+            Declarer::StorageNetwork(_) => self.declaration.network_field("provider"),
+        };
+        if is_enforced {
+            let fault = format!(
+                "by --enforce-host-network the daemons run in the network of their hosts, whatever the provider is: {exposes}"
+            );
+            let mend =
+                format!("take the flag away together with ROOK_ENFORCE_HOST_NETWORK of Rook's operator, and {read_on}");
+            self.add(Rule::HostNetwork, &field, fault, &mend);
+        } else if self.declaration.provider() == Provider::Host {
+            let fault = format!("the daemons run in the network of their hosts: {exposes}");
+            self.add(Rule::HostNetwork, &field, fault, read_on);
+        }
     }
 
-    /// Whether a definition is there, and in a place where pods may use it.
+    /// Whether a definition is there, and in a place where pods may use it. A default network is not subject to the isolation of
+    /// namespaces (multus-cni `tryLoadK8sPodDefaultNetwork`).
     fn reference(&mut self, network: DeclaredNetwork<'_>) {
         let selection = network.selection;
-        let field = self.declaration.field(network.place);
         let name = &selection.attachment;
-        if self.checker.scene.attachment(name) == AttachmentState::Missing {
+        let is_missing = self.checker.scene.attachment(name) == AttachmentState::Missing;
+        if is_missing {
             let fault = format!("there is no attachment definition {name}");
-            let mend = "create it, or mend the name";
-            self.add_with(Rule::AttachmentMissing, &field, fault, mend, &[selection]);
+            self.add_with(Rule::AttachmentMissing, network.place, fault, "create it, or mend the name", &[selection]);
         }
         let pods = self.declaration.namespace();
-        if *name.namespace == *pods {
+        if *name.namespace == *pods || network.place == Place::Default {
             return;
         }
         match &self.checker.settings().checks.isolation {
+            // Where namespaces are isolated, this one is global unless others are named.
+            Isolation::Off if is_missing || *name.namespace == *"default" => {}
             Isolation::Off => {
                 let fault = format!(
                     "{name} lies outside of the namespace {pods}, which Multus allows unless namespaceIsolation is on"
                 );
-                let mend = "run with --namespace-isolation where it is, and else take no notice";
-                self.add_with(Rule::AttachmentElsewhere, &field, fault, mend, &[selection]);
+                let mend = "say --namespace-isolation where it is on, and take no notice where it is off";
+                self.add_with(Rule::AttachmentElsewhere, network.place, fault, mend, &[selection]);
             }
             Isolation::On(global) if global.iter().any(|global| **global == *name.namespace) => {}
             Isolation::On(_) => {
                 let fault = format!("Multus keeps pods of {pods} from {name}, whose namespace is not global");
                 let mend =
                     format!("create the definition in {pods}, or add {} to globalNamespaces of Multus", name.namespace);
-                self.add_with(Rule::AttachmentIsolated, &field, fault, &mend, &[selection]);
+                self.add_with(Rule::AttachmentIsolated, network.place, fault, &mend, &[selection]);
             }
-        }
-    }
-
-    /// Whether what a selection asks for besides can be had (Multus hands `ips` and `mac` to plugins as a capability and as an
-    /// argument; what each source of addresses makes of them was read in its source).
-    fn request(&mut self, network: DeclaredNetwork<'_>) {
-        let selection = network.selection;
-        let field = self.declaration.field(network.place);
-        let (addresses, hardware) = (selection.addresses(), selection.hardware_address());
-        if addresses.is_empty() && hardware.is_none() {
-            return;
-        }
-        let what = addresses.first().or(hardware.as_ref()).cloned().unwrap_or_default();
-        let fault = format!("it asks for {what}, and every pod that gets this network would have the same");
-        self.add_with(Rule::AddressForAll, &field, fault, "leave ips and mac out of the selector", &[selection]);
-        let Some(definition) = self.definition(selection) else { return };
-        let Some(plugin) = definition.plugin() else { return };
-        let allows = |capability: &str| definition.plugins().iter().any(|plugin| plugin.allows(capability));
-        let is_bare = addresses.iter().any(|address| !address.contains('/'));
-        let source = &definition.ipam.source;
-        let why = match source {
-            _ if addresses.is_empty() => None,
-            Source::Static if is_bare => Some("static wants addresses with a prefix length".to_owned()),
-            Source::Static if !allows("ips") => Some(
-                "the definition does not have the capability ips, so they come on top of its own addresses".to_owned(),
-            ),
-            Source::HostLocal if addresses.len() > 1 => {
-                Some("host-local takes one address and fails with more".to_owned())
-            }
-            Source::Whereabouts => Some(
-                "whereabouts hands out one of its own all the same, and does not reserve what is asked for".to_owned(),
-            ),
-            Source::Dhcp => Some("a DHCP server does not hear of it".to_owned()),
-            Source::Ovn(_) if !definition.ipam.pools.is_empty() => {
-                Some("OVN-Kubernetes refuses that in a network with subnets".to_owned())
-            }
-            Source::Unknown(_) | Source::Resource(_) if !allows("ips") => {
-                Some("the definition does not have the capability ips".to_owned())
-            }
-            Source::Nobody
-            | Source::Static
-            | Source::HostLocal
-            | Source::Ovn(_)
-            | Source::Resource(_)
-            | Source::Unknown(_) => None,
-        };
-        let mac = hardware.filter(|_| &*plugin.kind == "ipvlan");
-        let why =
-            why.or_else(|| mac.map(|_| "interfaces of ipvlan have the hardware address of their master".to_owned()));
-        if let Some(why) = why {
-            let mend = "mend the definition, or do not ask";
-            self.add_with(
-                Rule::CapabilityMissing,
-                &field,
-                format!("it asks for {what}, and {why}"),
-                mend,
-                &[selection],
-            );
         }
     }
 
@@ -231,155 +213,131 @@ impl<'s> Found<'_, 's> {
                 let text = obstacle.into_text();
                 let (fault, mend) =
                     text.rsplit_once("; ").unwrap_or((&text, "choose another provider, or other networks"));
-                let field = if is_ours(declaration.declarer) {
-                    "spec.interfaces".to_owned()
-                } else {
-                    declaration.network_field("selectors")
-                };
-                self.add(rule, &field, format!("{} are left alone: {fault}", pods.in_words()), mend);
+                let fault = format!("{fault} ({})", pods.in_words());
+                self.add(rule, &declaration.selectors_field(), fault, mend);
                 return;
             }
         }
     }
 
-    /// Whether the networks of the keys go together.
-    fn keys(&mut self, networks: Networks<'s>) {
-        let keys: Vec<(&NetworkKey, &NetworkSelection)> = networks.spec.selections.iter().collect();
-        for (index, (key, selection)) in keys.iter().enumerate() {
-            for (earlier, other) in &keys[..index] {
-                self.two_keys((key, selection), (earlier, other));
-            }
-            self.families(networks, key, selection);
-        }
-    }
-
-    fn two_keys(
-        &mut self,
-        (key, selection): (&NetworkKey, &NetworkSelection),
-        (earlier, other): (&NetworkKey, &NetworkSelection),
-    ) {
-        let field = self.declaration.field(Place::Key(key));
-        if selection.attachment == other.attachment {
-            let fault = format!("it is the same attachment definition as for {earlier}, {}", selection.attachment);
-            let mend = "give it one of its own, or leave the key out";
-            return self.add_with(Rule::SameAttachment, &field, fault, mend, &[selection]);
-        }
-        let (Some(own), Some(theirs)) = (self.definition(selection), self.definition(other)) else { return };
-        let mtu = |definition: &AttachmentDefinition| definition.plugin().and_then(|plugin| plugin.mtu);
-        if let (Some(own), Some(theirs)) = (mtu(own), mtu(theirs))
-            && own != theirs
-        {
-            let fault = format!("its MTU is {own}, and that of {earlier} is {theirs}");
-            self.add_with(Rule::MtuDiffers, &field, fault, "give both the same mtu", &[selection, other]);
-        }
-        let ranges = |definition: &AttachmentDefinition| -> Vec<IpNet> {
-            definition.ipam.ranges().map(|range| range.network).collect()
-        };
-        if let Some((own, theirs)) = super::definition::any_overlap(&ranges(own), &ranges(theirs)) {
-            let fault = format!("its range {own} has addresses in common with {theirs} of {earlier}");
-            self.add_with(
-                Rule::KeysOverlap,
-                &field,
-                fault,
-                "give each network a range of its own",
-                &[selection, other],
-            );
-        }
-    }
-
     /// Ceph binds to the families that Rook tells it, and finds its address on each network by family (Rook's `ipFamily`, which is
     /// IPv4 where it is not said).
-    fn families(&mut self, networks: Networks<'s>, key: &NetworkKey, selection: &NetworkSelection) {
-        if self.declaration.kind().is_none_or(|kind| kind.address_ranges.is_none())
-            || is_ours(self.declaration.declarer)
-        {
+    fn families(&mut self, networks: Networks<'s>, network: DeclaredNetwork<'s>) {
+        let Some(definition) = self.definition(network.selection) else { return };
+        let families = definition.ipam.families();
+        if families.is_empty() || definition.ipam.failure().is_some() {
             return;
         }
-        let families = self.definition(selection).map(|definition| definition.ipam.families()).unwrap_or_default();
         let (wanted, why) = match networks.spec.addressing {
             Addressing::NotSaid => (vec![Family::V4], "Rook takes IPv4 where ipFamily is not given"),
             Addressing::Only(family) => (vec![family], "ipFamily says so"),
             Addressing::DualStack => (vec![Family::V4, Family::V6], "dualStack says so"),
         };
-        let lacking = wanted.into_iter().find(|wanted| !families.is_empty() && !families.contains(wanted));
-        if let Some(lacking) = lacking {
-            let fault = format!(
-                "the daemons are to use {}, as {why}, and {} hands out no such addresses",
-                lacking.name(),
-                selection.attachment
-            );
-            let field = self.declaration.field(Place::Key(key));
-            let mend = "give the network a range of that family, or mend ipFamily and dualStack";
-            self.add_with(Rule::FamiliesMixed, &field, fault, mend, &[selection]);
-        }
+        let Some(lacking) = wanted.into_iter().find(|wanted| !families.contains(wanted)) else { return };
+        let name = &network.selection.attachment;
+        let lacking = lacking.name();
+        let fault = format!("the daemons are to use {lacking}, as {why}, and {name} hands out no such addresses");
+        let mend = match networks.spec.addressing {
+            Addressing::NotSaid => "say ipFamily: IPv6, or give the network a range of IPv4",
+            Addressing::Only(_) | Addressing::DualStack => {
+                "give the network a range of that family, or mend ipFamily and dualStack"
+            }
+        };
+        self.add_with(Rule::FamiliesMixed, network.place, fault, mend, &[network.selection]);
     }
 
-    /// Whether declared ranges are those of the definitions, and could be declared where they are not.
-    fn address_ranges(&mut self, networks: Networks<'s>) {
-        for (key, declared) in &networks.spec.address_ranges {
-            let Some(selection) = networks.spec.selections.get(key) else { continue };
-            let Some(Ok(handed_out)) = self.definition(selection).map(AttachmentDefinition::networks) else { continue };
-            let outside =
-                handed_out.iter().find(|network| !declared.iter().any(|declared| declared.contains(*network)));
-            let Some(outside) = outside else { continue };
-            let fault = if declared.iter().any(|declared| cidr::overlap(declared, outside)) {
-                format!("{} hands out addresses of {outside}, of which only a part is declared", selection.attachment)
-            } else {
-                format!("{} hands out addresses of {outside}, which is not declared", selection.attachment)
-            };
-            let field = self.declaration.network_field(&format!("addressRanges.{key}"));
-            let ranges = handed_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            self.add_with(
-                Rule::RangesContradict,
-                &field,
-                fault,
-                &format!("write [{ranges}], or mend the definition"),
-                &[selection],
-            );
+    /// Whether declared ranges are those of the definitions, and could be declared where they are not. That is for a cluster with a
+    /// place for them in its own resource.
+    fn address_ranges(&mut self, networks: Networks<'s>, used: &[DeclaredNetwork<'s>]) {
+        if self.declaration.kind().is_none_or(|kind| kind.address_ranges.is_none()) {
+            return;
+        }
+        for network in used {
+            self.families(networks, *network);
+            if let Some(key) = network.key() {
+                self.declared_ranges(networks, key, network.selection);
+            }
         }
         let offered = address_ranges::offered(self.checker.scene, self.declaration);
         if !offered.is_empty() {
             let field = self.declaration.network_field("addressRanges");
-            let fault = "no address ranges are declared, so Rook runs a pod for each network to find them, at every reconciliation".to_owned();
+            let keys = offered.keys().map(NetworkKey::as_str).collect::<Vec<_>>().join(" and ");
+            let fault = format!(
+                "no ranges are declared for {keys}, so Rook runs a pod on each such network to find them out, again and again"
+            );
             self.add(Rule::RangesOffered, &field, fault, &format!("add {}", address_ranges::in_words(&offered)));
         }
     }
 
-    /// Attachments that need a device, which nobody requests for the pod.
-    fn devices(&mut self) {
+    /// Addresses outside of what is declared, of the families that are declared at all. Exclusions between the bounds are passed
+    /// over: what lies between two declared addresses is taken to be declared.
+    fn declared_ranges(&mut self, networks: Networks<'s>, key: &NetworkKey, selection: &NetworkSelection) {
+        let Some(declared) = networks.spec.address_ranges.get(key).filter(|declared| !declared.is_empty()) else {
+            return;
+        };
+        let Some(definition) = self.definition(selection).filter(|_| selection.addresses().is_empty()) else { return };
+        let Ok(handed_out) = definition.networks() else { return };
+        let is_meant = |range: &&AddressRange| {
+            let families = handed_out.iter().map(Family::of_range);
+            let has_none = !families.into_iter().any(|family| has_family(declared, family));
+            has_none || has_family(declared, Family::of_range(&range.network))
+        };
+        let is_declared = |address| declared.iter().any(|declared| declared.contains(&address));
+        let mut outside = definition.ipam.ranges().filter(is_meant);
+        let Some(outside) = outside.find(|range| !is_declared(range.first) || !is_declared(range.last)) else { return };
+        let name = &selection.attachment;
+        let network = outside.network;
+        let has_part =
+            declared.iter().any(|declared| AddressRange::all_of(*declared).first_in_common(outside).is_some());
+        let fault = if has_part {
+            format!("{name} hands out addresses of {network}, of which only a part is declared")
+        } else {
+            format!("{name} hands out addresses of {network}, which is not declared")
+        };
+        let field = self.declaration.network_field(&format!("addressRanges.{key}"));
+        let ranges = handed_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let with = vec![Subject::attachment(&name.namespace, &name.name)];
+        let mend = format!("write [{ranges}], or mend the definition");
+        let finding = Finding::new(Rule::RangesContradict, self.declaration.subject(), &field, fault, &mend);
+        self.findings.push(finding.with(with));
+    }
+
+    /// Attachments that need a device, which nobody that is known here requests for the pod.
+    fn devices(&mut self, used: &[DeclaredNetwork<'s>]) {
         let settings = self.checker.settings();
-        let is_changed =
-            self.declaration.mode(settings) == Mode::Enforce && settings.device_resources != DeviceResources::Off;
+        let (why, change) = match (self.declaration.mode(settings), settings.device_resources) {
+            (_, DeviceResources::Off) => (Some("--device-resources is off"), "set --device-resources to add"),
+            (Mode::Audit, _) => (Some("its mode is audit"), "choose the mode enforce"),
+            (Mode::Off, _) => (Some("its mode is off"), "choose the mode enforce"),
+            (Mode::Enforce, DeviceResources::Add | DeviceResources::Skip) => (None, ""),
+        };
         let declared = self.declaration.networks().map(|networks| &networks.spec.address_ranges);
         let has_canary = self.declaration.kind().is_some_and(|kind| kind.address_ranges.is_some())
-            && !is_ours(self.declaration.declarer);
-        let networks: Vec<DeclaredNetwork<'_>> = self.declaration.attached().collect();
-        for network in networks {
+            && matches!(self.declaration.declarer, Declarer::Cluster(_));
+        for network in used {
             let Some(resource) =
                 self.definition(network.selection).and_then(|definition| definition.resource.as_deref())
             else {
                 continue;
             };
             let has_ranges = network.key().zip(declared.ok()).is_some_and(|(key, ranges)| ranges.contains_key(key));
-            let (fault, mend) = if !is_changed {
-                (
+            let (fault, mend) = match why {
+                Some(why) => (
                     format!(
-                        "each attachment needs a device of {resource}, and rook-multihome does not request it for these pods"
+                        "each attachment needs a device of {resource}, and rook-multihome requests none for these pods, as {why}"
                     ),
-                    "request it in the resources of the daemons, run network-resources-injector, or set --device-resources to add",
-                )
-            } else if has_canary && !has_ranges {
-                (
+                    format!("{change}, or see that network-resources-injector does it"),
+                ),
+                None if has_canary && !has_ranges => (
                     format!(
-                        "Rook's own pod that finds the address ranges of this network is given no device of {resource}, and never starts"
+                        "Rook's own pod that finds out the address ranges of this network requests no device of {resource}, and rook-multihome does not touch it"
                     ),
-                    "declare addressRanges, so that Rook need not run it",
-                )
-            } else {
-                continue;
+                    "declare addressRanges, so that Rook need not run it, or see that network-resources-injector requests one"
+                        .to_owned(),
+                ),
+                None => continue,
             };
-            let field = self.declaration.field(network.place);
-            self.add_with(Rule::DeviceNotRequested, &field, fault, mend, &[network.selection]);
+            self.add_with(Rule::DeviceNotRequested, network.place, fault, &mend, &[network.selection]);
         }
     }
 }

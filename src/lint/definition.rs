@@ -4,11 +4,14 @@
 //! those that storage uses: a virtual machine may well want a network without addresses.
 
 use super::checker::{Checker, Use, Used, users};
+use super::declaration::Place;
 use super::finding::{Finding, Subject};
+use super::pods::Networks;
 use super::rule::Rule;
 use crate::network::attachment::{AttachmentError, Chain, RESOURCE_ANNOTATION};
-use crate::network::ipam::{Capacity, Effect, IpamFault, IpamProblem, Scope, Source};
-use crate::network::plugin::Master;
+use crate::network::cidr::Family;
+use crate::network::ipam::{AddressRange, Capacity, Effect, IpamFault, IpamProblem, Scope, Source};
+use crate::network::plugin::{Master, Plugin};
 use crate::network::{AttachmentDefinition, AttachmentRef, cidr};
 use crate::storage::Treatment;
 
@@ -20,6 +23,9 @@ const IPAM: &str = "spec.config: ipam";
 const PODS_PER_HOST: u64 = 10;
 /// How many of them are OSDs by Rook's own measure (`rook multus validation`, converged nodes).
 const OSDS_PER_HOST: u64 = 3;
+/// Plugins that are called after the one that makes the interface, and give it no address.
+const CHANGE_NO_ADDRESSES: [&str; 9] =
+    ["tuning", "cnv-tuning", "sbr", "bandwidth", "portmap", "firewall", "vrf", "route-override", "rdma"];
 /// The plugins that keep pods from reaching their own host through the interface that they share.
 const SHARING: [&str; 2] = ["macvlan", "ipvlan"];
 
@@ -34,8 +40,8 @@ pub(super) fn unreadable(name: &AttachmentRef, error: &AttachmentError, uses: &[
 pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
     let mut found = Found { used, users: used.users(), findings: Vec::new() };
     found.faults();
-    found.device();
     if !used.uses.is_empty() {
+        found.device();
         found.addresses();
         found.master();
         found.room(checker);
@@ -44,10 +50,13 @@ pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
     found.findings
 }
 
-/// Whether pods get an interface without an address, as far as that can be seen.
+/// Whether pods get an interface without an address, as far as that can be seen: a plugin that is not known may give them one.
 fn has_no_addresses(definition: &AttachmentDefinition) -> bool {
+    let changes_no_addresses = |plugin: &Plugin| CHANGE_NO_ADDRESSES.contains(&&*plugin.kind);
     match &definition.ipam.source {
-        Source::Nobody => definition.chain != Chain::OnNode,
+        Source::Nobody => {
+            definition.chain != Chain::OnNode && definition.plugins().iter().skip(1).all(changes_no_addresses)
+        }
         Source::Ovn(_) => definition.ipam.pools.is_empty() && definition.ipam.failure().is_none(),
         Source::HostLocal
         | Source::Static
@@ -87,14 +96,19 @@ impl Found<'_> {
     }
 
     fn rule_of(&self, fault: &IpamFault) -> Option<Rule> {
-        let is_used = !self.used.uses.is_empty();
+        // Where no pod can be attached, it does not matter yet which pods would get what.
+        let works = self.used.definition.ipam.failure().is_none();
+        let is_any = |is_meant: fn(&&Use<'_>) -> bool| works && self.used.uses.iter().any(|user| is_meant(&user));
         match (&fault.problem, fault.effect) {
             (IpamProblem::NothingLeft { .. }, _) => Some(Rule::RangeExcluded),
             (_, Effect::Fails) => Some(Rule::AddressesRefused),
             (IpamProblem::HostBits { .. }, Effect::Surprises) => Some(Rule::HostBits),
-            // Which pods are meant makes all the difference here.
-            (IpamProblem::PerNode, Effect::Surprises) => is_used.then_some(Rule::AddressesPerNode),
-            (IpamProblem::SameForAll(_), Effect::Surprises) => is_used.then_some(Rule::StaticAddresses),
+            // Which pods are meant makes all the difference here. A network of some nodes has ranges of these alone, and what takes
+            // the place of the pod network may have routes between the nodes.
+            (IpamProblem::PerNode, Effect::Surprises) => {
+                is_any(|user| matches!(user.network.place, Place::Key(_))).then_some(Rule::AddressesPerNode)
+            }
+            (IpamProblem::SameForAll(_), Effect::Surprises) => is_any(is_for_many).then_some(Rule::StaticAddresses),
             (_, Effect::Surprises) => Some(Rule::AddressesSurprise),
         }
     }
@@ -103,7 +117,9 @@ impl Found<'_> {
     /// resource of the definition).
     fn device(&mut self) {
         let Some(plugin) = self.used.definition.plugin() else { return };
-        let needs_device = matches!(&*plugin.kind, "sriov" | "ib-sriov");
+        // A selection may name a device itself.
+        let is_asked_for = self.used.uses.iter().any(|user| user.network.selection.as_json().contains("deviceID"));
+        let needs_device = matches!(&*plugin.kind, "sriov" | "ib-sriov") && !is_asked_for;
         if needs_device && plugin.device.is_none() && self.used.definition.resource.is_none() {
             let fault = format!("{} needs a device, and nothing says which", plugin.kind);
             let mend = "name the resource of the device plugin there, such as openshift.io/storage";
@@ -114,18 +130,22 @@ impl Found<'_> {
     /// Where addresses come from, and whether that does for storage.
     fn addresses(&mut self) {
         let (definition, who) = (self.used.definition, self.used.in_words());
-        if has_no_addresses(definition) {
-            let mend = "add an ipam, such as whereabouts with a range for these pods";
+        // Who selects pods by labels may give them addresses in another way.
+        let is_of_system = self.used.uses.iter().any(|user| user.declaration.system.is_some());
+        if is_of_system && has_no_addresses(definition) && !self.asks_for_addresses() {
             self.add(
                 Rule::NoAddresses,
                 CONFIG,
-                format!("it gives pods no address, and {who} needs one for each"),
-                mend,
+                format!("it gives pods no address, and those of {who} need one"),
+                "add an ipam, such as whereabouts with a range for these pods",
             );
         }
         match definition.ipam.source {
-            Source::Static if definition.ipam.ranges().next().is_none() && !self.asks_for_addresses() => {
-                let fault = format!("static hands out no address by itself, and nothing in {who} asks for one");
+            Source::Static if is_of_system && definition.ipam.pools.is_empty() && !self.asks_for_addresses() => {
+                if definition.ipam.failure().is_some() {
+                    return;
+                }
+                let fault = format!("static hands out no address by itself, and {who} asks for none");
                 self.add(
                     Rule::StaticAddresses,
                     IPAM,
@@ -171,33 +191,39 @@ impl Found<'_> {
         }
     }
 
-    /// Whether there are addresses for all pods.
+    /// Whether there are addresses for all pods. An address for everybody is a fault of its own.
     fn room(&mut self, checker: &Checker<'_>) {
+        let ipam = &self.used.definition.ipam;
         let Capacity::Pods { most, per } = self.used.definition.capacity() else { return };
-        if self.used.definition.ipam.failure().is_some() {
+        let is_shared = |fault: &IpamFault| matches!(fault.problem, IpamProblem::SameForAll(_));
+        if ipam.failure().is_some() || ipam.faults.iter().any(is_shared) {
             return;
         }
-        let (mut pods, mut hosts) = (0_u64, 0_u64);
-        let mut counted: Vec<Subject> = Vec::new();
+        let mut needs: Vec<(Subject, Needed)> = Vec::new();
         for user in self.used.uses {
-            let subject = user.declaration.subject();
-            if !counted.contains(&subject) {
-                let needed = needed(checker, user);
-                pods = pods.saturating_add(needed.pods);
-                hosts = hosts.saturating_add(needed.hosts);
-                counted.push(subject);
+            let (subject, needed) = (user.declaration.subject(), needed(checker, user));
+            match needs.iter_mut().find(|(counted, _)| *counted == subject) {
+                Some((_, counted)) => *counted = counted.max(needed),
+                None => needs.push((subject, needed)),
             }
         }
-        let needed = match per {
-            Scope::Cluster => pods,
-            Scope::Node => pods.checked_div(hosts).unwrap_or_default(),
+        let needed = needs.into_iter().fold(Needed::default(), |sum, (_, needed)| sum.plus(needed));
+        let (most, who) = (u64::from(most), self.used.in_words());
+        let has = if most == 1 { "it has 1 address".to_owned() } else { format!("it has {most} addresses") };
+        let hosts = if needed.hosts == 1 { "1 host".to_owned() } else { format!("{} hosts", needed.hosts) };
+        let fault = match per {
+            Scope::Cluster if most < needed.certain => {
+                format!("{has}, and {who} has at least {} pods that each need one", needed.certain)
+            }
+            Scope::Cluster if most < needed.advised => {
+                format!("{has}, and {who} should have room for {} pods on {hosts}", needed.advised)
+            }
+            Scope::Node if needed.hosts > 0 && most < needed.advised / needed.hosts => format!(
+                "{has} on each node, and {who} should have room for {} pods on each",
+                needed.advised / needed.hosts
+            ),
+            Scope::Cluster | Scope::Node => return,
         };
-        if u64::from(most) >= needed {
-            return;
-        }
-        let (each, who) = (if per == Scope::Node { " on each node" } else { "" }, self.used.in_words());
-        let hosts = if hosts > 0 { format!(" on {hosts} hosts") } else { String::new() };
-        let fault = format!("it has {most} addresses{each}, and {who} needs at least {needed}{hosts}");
         self.add(Rule::RangeTooSmall, IPAM, fault, "give a larger range, or exclude less");
     }
 
@@ -205,7 +231,10 @@ impl Found<'_> {
     /// the interface that both share (Rook's network-providers.md, host configuration).
     fn route_to_hosts(&mut self, checker: &Checker<'_>) {
         let definition = self.used.definition;
-        let shares = definition.plugin().is_some_and(|plugin| SHARING.contains(&&*plugin.kind));
+        let shares = definition.plugin().is_some_and(|plugin| {
+            // In its other modes ipvlan routes, and hosts need routes of another kind.
+            SHARING.contains(&&*plugin.kind) && !matches!(plugin.mode.as_deref(), Some("l3" | "l3s"))
+        });
         let is_mounted = |user: &Use<'_>| {
             let roles = user.declaration.system.into_iter().flat_map(|system| &system.roles);
             let mut at_risk = roles.filter_map(|role| match &role.treatment {
@@ -214,6 +243,10 @@ impl Found<'_> {
             });
             user.network.key().is_some_and(|key| at_risk.any(|keys| keys.contains(key)))
         };
+        // Then the drivers themselves are on the network, and not on the host's.
+        if checker.settings().attach_csi_node_plugins_and_risk_hung_mounts {
+            return;
+        }
         let Some(user) = self.used.uses.iter().find(|user| shares && is_mounted(user)) else { return };
         let Ok(networks) = definition.networks() else { return };
         let routes = &definition.ipam.routes;
@@ -221,19 +254,24 @@ impl Found<'_> {
         let reached = |host: &ipnet::IpNet| {
             networks.iter().any(|network| network.contains(host)) || routes.iter().any(|route| route.to.contains(host))
         };
-        let fault = if hosts.is_empty() {
-            // Hosts may have addresses of the network itself: what they have is excluded then.
-            let has_room = definition.ipam.ranges().any(|range| !range.excluded.is_empty());
+        // Hosts that have no address of a family that the network has are reached by the other one.
+        let families = definition.ipam.families();
+        let mut hosts = hosts.iter().filter(|host| families.contains(&Family::of_range(host))).peekable();
+        let is_told = !checker.settings().checks.surroundings.hosts.is_empty();
+        let first = hosts.peek().copied();
+        let fault = if is_told {
+            let Some(host) = hosts.find(|host| !reached(host)) else { return };
+            format!("pods get no route to the hosts in {host}")
+        } else {
+            // Hosts may have addresses of the network itself: what they have is not handed out then.
+            let has_room = definition.ipam.ranges().any(leaves_room);
             if !routes.is_empty() || has_room {
                 return;
             }
-            "pods get no route but that to their own network, so hosts outside of it do not hear from them".to_owned()
-        } else {
-            let Some(host) = hosts.iter().find(|host| !reached(host)) else { return };
-            format!("pods get no route to the hosts in {host}")
+            "pods get no route but that to their own network, and every address of it may be handed out, so that hosts can have none there".to_owned()
         };
         let fault = format!("{fault}, and the CSI driver of {} runs there", user.declaration.declarer);
-        let mend = match hosts.first() {
+        let mend = match first.filter(|_| is_told) {
             Some(host) => format!("add {{\"dst\": \"{host}\"}} to the routes of ipam"),
             None => "add the addresses of the hosts to the routes of ipam, and say them by --host-cidr to have this checked exactly".to_owned(),
         };
@@ -241,25 +279,69 @@ impl Found<'_> {
     }
 }
 
+/// How many pods want an address.
+#[derive(Clone, Copy, Debug, Default)]
 struct Needed {
-    pods: u64,
+    /// So many for certain.
+    certain: u64,
+    /// So many should have room,
+    advised: u64,
+    /// on so many hosts; none where that is not known.
     hosts: u64,
 }
 
-/// How many pods of a cluster want an address: those that its spec names, and ten for each host where it says on which hosts it
-/// runs; for a network of one role alone, three.
-fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
-    let Some(cluster) = user.declaration.cluster else { return Needed { pods: 0, hosts: 0 } };
-    let says_hosts = user.declaration.kind().is_some_and(|kind| !kind.size.hosts.is_empty());
-    let hosts = match (says_hosts, cluster.size.hosts) {
-        (false, _) => return Needed { pods: cluster.size.members, hosts: 0 },
-        (true, hosts) => hosts,
-    };
-    let roles = user.network.key().map_or(0, |key| user.declaration.roles_of(key, checker.settings()).len());
-    if roles == 1 {
-        return Needed { pods: hosts.saturating_mul(OSDS_PER_HOST), hosts };
+impl Needed {
+    fn max(self, other: Self) -> Self {
+        Self {
+            certain: self.certain.max(other.certain),
+            advised: self.advised.max(other.advised),
+            hosts: self.hosts.max(other.hosts),
+        }
     }
-    Needed { pods: hosts.saturating_mul(PODS_PER_HOST).max(cluster.size.members), hosts }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            certain: self.certain.saturating_add(other.certain),
+            advised: self.advised.saturating_add(other.advised),
+            hosts: self.hosts.saturating_add(other.hosts),
+        }
+    }
+}
+
+/// How many pods of a cluster want an address: for certain those that its spec names, and with room for more where it says on how
+/// many hosts it runs. Of a network that one role alone has, or that some nodes have, nothing is certain.
+fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
+    let declaration = user.declaration;
+    let (Some(cluster), Some(key)) = (declaration.cluster, user.network.key()) else { return Needed::default() };
+    let says_otherwise = |networks: Networks<'_>| {
+        let of_roles = networks.declared.is_some_and(|declared| !declared.roles.is_empty());
+        of_roles || !networks.node_interfaces().is_empty()
+    };
+    if declaration.networks().is_ok_and(says_otherwise) {
+        return Needed::default();
+    }
+    let hosts = match declaration.kind() {
+        Some(kind) if !kind.size.hosts.is_empty() => cluster.size.hosts,
+        Some(_) | None => return Needed { certain: cluster.size.members, ..Needed::default() },
+    };
+    match declaration.roles_of(key, checker.settings()).len() {
+        0 => Needed::default(),
+        1 => Needed { certain: 0, advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
+        _ => Needed { certain: cluster.size.members, advised: hosts.saturating_mul(PODS_PER_HOST), hosts },
+    }
+}
+
+/// Whether some addresses of a range's network are never handed out, beside those that no plugin hands out and its gateway.
+fn leaves_room(range: &AddressRange) -> bool {
+    let network = range.network;
+    let is_first = range.first <= cidr::after(network.network(), 1);
+    let is_last = cidr::before(network.broadcast()) <= range.last;
+    !range.excluded.is_empty() || !is_first || !is_last
+}
+
+/// Whether a network is for pods of which there surely are several at a time.
+fn is_for_many(user: &&Use<'_>) -> bool {
+    user.declaration.has_many_pods() && !matches!(user.network.place, Place::Nodes(..))
 }
 
 /// Whether a range and another have addresses in common.

@@ -13,7 +13,7 @@ use super::rule::Rule;
 pub struct Finding {
     /// The object that is to be mended.
     pub subject: Subject,
-    /// The field at fault, as a path from the top of the object.
+    /// The field at fault, as a path from the top of the object; empty where it is the object itself.
     pub field: String,
     /// The rule.
     pub rule: Rule,
@@ -98,6 +98,9 @@ impl fmt::Display for Finding {
     /// As one sentence, with the name of the rule after it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, field, rule, fault, mend, with: _ } = self;
-        write!(f, "{subject}, {field}: {fault}; {mend} ({rule})")
+        match field.as_str() {
+            "" => write!(f, "{subject}: {fault}; {mend} ({rule})"),
+            field => write!(f, "{subject}, {field}: {fault}; {mend} ({rule})"),
+        }
     }
 }

@@ -79,7 +79,7 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     let before = if change.operation == Operation::Update { found(versions.old.as_ref()) } else { Vec::new() };
     let mut findings: Vec<Judged> = Vec::new();
     for finding in found(versions.new.as_ref()) {
-        let is_new = !before.contains(&finding);
+        let is_new = !before.iter().any(|earlier| is_same(earlier, &finding, subject.as_ref()));
         // Advice that was there already has been heard.
         if is_new || finding.rule.severity() != Severity::Advice {
             findings.push(Judged::new(finding, is_new, checks.deny));
@@ -93,6 +93,14 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     }));
     findings.sort_by_key(|judged| (judged.verdict == Verdict::Said, judged.finding.rule.severity()));
     Judgement { findings, mode, subject }
+}
+
+/// Whether a finding was there before. In an object that is not the changed one nothing has been mended or broken, so there the
+/// words may differ: a network that is too small stays so whatever number of pods a cluster has now.
+fn is_same(earlier: &Finding, now: &Finding, changed: Option<&Subject>) -> bool {
+    let is_elsewhere = changed != Some(&now.subject);
+    let is_there = earlier.rule == now.rule && earlier.subject == now.subject && earlier.field == now.field;
+    earlier == now || (is_elsewhere && is_there)
 }
 
 impl Judged {
@@ -138,30 +146,32 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>)
     let used = Used { name, definition: &nothing, uses };
     let who = used.in_words();
     let works = |definition: &AttachmentDefinition| definition.worst_effect() != Some(Effect::Fails);
-    let (rule, fault, mend) = match (old.as_ref().and_then(|old| old.as_ref().ok()), new) {
+    let (rule, field, fault, mend) = match (old.as_ref().and_then(|old| old.as_ref().ok()), new) {
         (_, None) => (
             Rule::AttachmentInUse,
-            format!("{who} uses it: without it no pod of theirs starts again"),
+            "",
+            format!("it is used by {who}, and without it none of their pods starts again"),
             "take it out of use first: let them name another network, and wait until their pods have restarted",
         ),
         (Some(old), Some(Err(_))) if works(old) => broken(&who),
         (Some(old), Some(Ok(new))) if works(old) && !works(new) => broken(&who),
         (Some(old), Some(Ok(new))) => (
             Rule::AttachmentChanged,
+            CONFIG,
             format!(
-                "{} of it changes, and {who} uses it: running pods stay on the old network until they restart",
+                "{} changes, and it is used by {who}: running pods stay on the old network until they restart",
                 difference(old, new)?
             ),
             "see that the old and the new network reach each other until the last pod has restarted",
         ),
         (Some(_) | None, Some(_)) => return None,
     };
-    Some(Finding::new(rule, subject(name), CONFIG, fault, mend).with(used.users()))
+    Some(Finding::new(rule, subject(name), field, fault, mend).with(used.users()))
 }
 
-fn broken(who: &str) -> (Rule, String, &'static str) {
-    let fault = format!("{who} uses it, and with this change no pod can be attached any more");
-    (Rule::AttachmentInUse, fault, "mend what the other findings say, or leave it as it was")
+fn broken(who: &str) -> (Rule, &'static str, String, &'static str) {
+    let fault = format!("it is used by {who}, and with this change no pod can be attached to it any more");
+    (Rule::AttachmentInUse, CONFIG, fault, "mend what the other findings say, or leave it as it was")
 }
 
 fn subject(name: &AttachmentRef) -> Subject {
@@ -179,6 +189,10 @@ fn difference(old: &AttachmentDefinition, new: &AttachmentDefinition) -> Option<
         (Some(_), None) | (None, Some(_)) => return Some("the place of the configuration"),
         (Some(_), Some(_)) | (None, None) => {}
     }
-    let ranges = |definition: &AttachmentDefinition| definition.networks().ok();
+    let ranges = |definition: &AttachmentDefinition| {
+        let mut ranges = definition.networks().ok()?;
+        ranges.sort_unstable();
+        Some(ranges)
+    };
     (ranges(old) != ranges(new)).then_some("the range of addresses")
 }

@@ -16,11 +16,13 @@ mod judge;
 pub mod networks;
 mod overlap;
 mod pods;
+mod request;
 mod rivals;
 mod rule;
 mod said;
 mod scene;
 mod table;
+mod together;
 mod writing;
 
 pub use change::{Change, Operation};

@@ -1,79 +1,223 @@
 //! Rules about addresses that a definition hands out and somebody else has: another definition, the cluster's own network, hosts.
+//!
+//! Two definitions may well have the same addresses in networks that are apart, so they are compared only where they surely lead
+//! to one segment: the same interface of the node, bridge or resource, and the same VLAN.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::checker::{Checker, Used};
+use super::checker::{Checker, Used, users};
+use super::declaration::Place;
 use super::definition::any_overlap;
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
-use crate::network::AttachmentDefinition;
-use crate::network::ipam::{AddressRange, Source};
-use crate::network::plugin::Master;
+use super::scene::Scene;
+use crate::network::cidr::Family;
+use crate::network::ipam::{Account, AddressRange, Source};
+use crate::network::{AttachmentDefinition, AttachmentRef};
 
 const IPAM: &str = "spec.config: ipam";
 
-/// Everything that is found in the addresses of one definition that storage uses.
+/// What surely is one segment, for all definitions that name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Segment<'s> {
+    /// An interface of the node, or that of its default route, and a VLAN on it.
+    Interface(Option<&'s str>, Option<u16>),
+    /// A bridge that a plugin makes or joins, and a VLAN on it.
+    Bridge(&'s str, Option<&'s str>, Option<u16>),
+    /// The devices of a resource, and a VLAN on them.
+    Devices(&'s str, Option<u16>),
+}
+
+/// A definition that hands out addresses on a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed<'s> {
+    namespace: &'s str,
+    name: &'s str,
+    definition: &'s AttachmentDefinition,
+}
+
+/// The definitions on each segment, by namespace and name.
+pub(super) type Segments<'s> = HashMap<Segment<'s>, Vec<Placed<'s>>>;
+
+/// All of them.
+pub(super) fn segments(scene: Scene<'_>) -> Segments<'_> {
+    let mut segments = Segments::new();
+    for (namespace, name, definition) in scene.definitions() {
+        if let Some(segment) = segment_of(definition) {
+            segments.entry(segment).or_default().push(Placed { namespace, name, definition });
+        }
+    }
+    segments.values_mut().for_each(|placed| placed.sort_by_key(Placed::key));
+    segments
+}
+
+/// Those on one.
+pub(super) fn on_segment<'s>(scene: Scene<'s>, segment: Segment<'_>) -> Vec<Placed<'s>> {
+    let placed = scene.definitions().filter(|(_, _, definition)| segment_of(definition) == Some(segment));
+    let mut placed: Vec<Placed<'s>> =
+        placed.map(|(namespace, name, definition)| Placed { namespace, name, definition }).collect();
+    placed.sort_by_key(Placed::key);
+    placed
+}
+
+fn segment_of(definition: &AttachmentDefinition) -> Option<Segment<'_>> {
+    if definition.ipam.pools.is_empty() || definition.ipam.failure().is_some() {
+        return None;
+    }
+    let plugin = definition.plugin()?;
+    let vlan = plugin.vlan.filter(|vlan| *vlan > 0);
+    match &*plugin.kind {
+        "macvlan" | "ipvlan" => Some(Segment::Interface(plugin.parent.as_deref(), None)),
+        "vlan" => Some(Segment::Interface(Some(plugin.parent.as_deref()?), vlan)),
+        kind @ ("bridge" | "ovs") => Some(Segment::Bridge(kind, plugin.bridge.as_deref(), vlan)),
+        "sriov" => Some(Segment::Devices(definition.resource.as_deref()?, vlan)),
+        // Others have networks of their own (OVN-Kubernetes), or nothing is known of where they lead.
+        _ => None,
+    }
+}
+
+impl<'s> Placed<'s> {
+    fn key(&self) -> (&'s str, &'s str) {
+        (self.namespace, self.name)
+    }
+
+    fn reference(&self) -> AttachmentRef {
+        AttachmentRef::new(self.namespace, self.name)
+    }
+}
+
+/// What is found in the addresses of one definition that storage uses, and in what surrounds it.
 pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let users = used.users();
-    let mut add = |rule, fault, mend: &str, other: Option<Subject>| {
-        let with = other.into_iter().chain(users.iter().cloned()).collect();
-        findings.push(Finding::new(rule, used.subject(), IPAM, fault, mend).with(with));
+    let mut add = |rule, fault, mend: &str| {
+        findings.push(Finding::new(rule, used.subject(), IPAM, fault, mend).with(users.clone()));
     };
     let surroundings = &checker.settings().checks.surroundings;
-    let networks: Vec<IpNet> = used.definition.ipam.ranges().map(|range| range.network).collect();
-    for (what, taken) in [("pods", &surroundings.pods), ("Services", &surroundings.services)] {
-        if let Some((network, other)) = any_overlap(&networks, taken) {
-            let fault = format!("the range {network} has addresses in common with {other}, where {what} have theirs");
-            add(Rule::OverlapsCluster, fault, "choose a range outside of it", None);
-        }
-    }
-    for range in used.definition.ipam.ranges() {
-        let of_hosts = surroundings.hosts.iter().map(|hosts| (hosts, AddressRange::all_of(*hosts)));
-        for (hosts, addresses) in of_hosts {
-            if let Some(shared) = range.first_in_common(&addresses) {
-                let fault = format!("{shared} can be handed out, and hosts have the addresses of {hosts}");
-                add(Rule::OverlapsHosts, fault, &format!("exclude {hosts}, or choose another range"), None);
+    let ipam = &used.definition.ipam;
+    let networks: Vec<IpNet> = ipam.ranges().map(|range| range.network).collect();
+    // What takes the place of the pod network may have its addresses.
+    if used.uses.iter().any(|user| user.network.place != Place::Default) {
+        for (what, taken) in [("pods", &surroundings.pods), ("Services", &surroundings.services)] {
+            if let Some((network, other)) = any_overlap(&networks, taken) {
+                let fault =
+                    format!("the range {network} has addresses in common with {other}, where {what} have theirs");
+                add(Rule::OverlapsCluster, fault, &format!("choose a range outside of {other}"));
             }
         }
     }
-    for (namespace, name, other) in checker.scene.definitions() {
-        if *namespace == *used.name.namespace && *name == *used.name.name {
-            continue;
-        }
-        if let Some(fault) = overlap(used.definition, other) {
-            let subject = Subject::attachment(namespace, name);
-            let mend = "give each a range of its own, or exclude in each what the other hands out";
-            add(Rule::RangesOverlap, format!("{fault} {namespace}/{name}"), mend, Some(subject));
+    for range in ipam.ranges() {
+        let mut of_hosts = surroundings.hosts.iter().map(|hosts| (hosts, AddressRange::all_of(*hosts)));
+        let shared = of_hosts.find_map(|(hosts, addresses)| Some((hosts, range.first_in_common(&addresses)?)));
+        if let Some((hosts, shared)) = shared {
+            let fault = format!("{shared} can be handed out, and hosts have the addresses of {hosts}");
+            add(Rule::OverlapsHosts, fault, &apart_from(&ipam.source, hosts));
         }
     }
     findings
 }
 
-/// The beginning of a sentence about what two definitions both hand out, which ends in the name of the other.
-fn overlap(one: &AttachmentDefinition, other: &AttachmentDefinition) -> Option<String> {
-    if one.ipam.pools.is_empty() || other.ipam.pools.is_empty() || are_apart(one, other) {
+/// How a definition is kept from handing out addresses, which depends on who does that.
+fn apart_from(source: &Source, hosts: &IpNet) -> String {
+    match source {
+        Source::Whereabouts => format!("add \"{hosts}\" to exclude, or choose another range"),
+        Source::Ovn(_) => format!("add {hosts} to excludeSubnets, or choose other subnets"),
+        Source::HostLocal => {
+            format!("choose rangeStart and rangeEnd so that {hosts} lies outside of them, or another subnet")
+        }
+        Source::Static => "choose another address".to_owned(),
+        Source::Nobody | Source::Dhcp | Source::Resource(_) | Source::Unknown(_) => "choose another range".to_owned(),
+    }
+}
+
+/// The others that hand out addresses of a definition which storage uses. Of two that storage uses, the first by name tells.
+pub(super) fn with_others(
+    checker: &Checker<'_>,
+    name: &AttachmentRef,
+    definition: &AttachmentDefinition,
+) -> Option<Finding> {
+    let mut told: Vec<(Placed<'_>, IpAddr)> = Vec::new();
+    let mut with = Vec::new();
+    let mut of_others = Vec::new();
+    let uses = checker.uses_of_any(name);
+    for (other, shared) in overlapping(checker, name, definition) {
+        let others = checker.uses_of_any(&other.reference());
+        let tells = others.is_empty() || (&*name.namespace, &*name.name) < other.key();
+        if !tells || checker.are_together(&uses, &other.reference()) {
+            continue;
+        }
+        told.push((other, shared));
+        with.push(Subject::attachment(other.namespace, other.name));
+        of_others.extend(others.iter().copied());
+    }
+    let (first, shared) = told.first()?;
+    let more = match told.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let fault = format!("{shared} can be handed out twice, here and by {}/{}{more}", first.namespace, first.name);
+    of_others.extend(uses.iter().copied());
+    with.extend(users(&of_others));
+    let mend = "give each a range of its own, or exclude in each what the other hands out";
+    Some(
+        Finding::new(Rule::RangesOverlap, Subject::attachment(&name.namespace, &name.name), IPAM, fault, mend)
+            .with(with),
+    )
+}
+
+/// What others that storage uses tell of a definition.
+pub(super) fn of_others(
+    checker: &Checker<'_>,
+    name: &AttachmentRef,
+    definition: &AttachmentDefinition,
+) -> Vec<Finding> {
+    let is_used = !checker.uses_of_any(name).is_empty();
+    let mut findings = Vec::new();
+    for (other, _) in overlapping(checker, name, definition) {
+        let reference = other.reference();
+        let tells = !is_used || other.key() < (&*name.namespace, &*name.name);
+        if tells && !checker.uses_of_any(&reference).is_empty() {
+            let finding = with_others(checker, &reference, other.definition);
+            findings
+                .extend(finding.filter(|finding| finding.concerns(&Subject::attachment(&name.namespace, &name.name))));
+        }
+    }
+    findings
+}
+
+/// The definitions that hand out the same addresses on the same segment, each with the first address that both do.
+fn overlapping<'c>(
+    checker: &'c Checker<'_>,
+    name: &AttachmentRef,
+    definition: &'c AttachmentDefinition,
+) -> Vec<(Placed<'c>, IpAddr)> {
+    let Some(segment) = segment_of(definition) else { return Vec::new() };
+    let on_segment = checker.on_segment(segment);
+    let others = on_segment.iter().filter(|other| other.key() != (&*name.namespace, &*name.name));
+    others.filter_map(|other| Some((*other, handed_out_twice(definition, other.definition)?))).collect()
+}
+
+/// The first address that two definitions of one segment both hand out, each without knowing of the other.
+fn handed_out_twice(one: &AttachmentDefinition, other: &AttachmentDefinition) -> Option<IpAddr> {
+    let sources = (&one.ipam.source, &other.ipam.source);
+    if sources == (&Source::HostLocal, &Source::HostLocal) && one.network.is_some() && one.network == other.network {
+        // host-local keeps its account by the name of the network.
         return None;
     }
-    let both_whereabouts = one.ipam.source == Source::Whereabouts && other.ipam.source == Source::Whereabouts;
+    let both_whereabouts = sources == (&Source::Whereabouts, &Source::Whereabouts);
+    if both_whereabouts && [one, other].iter().all(|definition| definition.ipam.account == Account::OfAllRanges) {
+        return None;
+    }
     let pairs = one.ipam.ranges().flat_map(|range| other.ipam.ranges().map(move |theirs| (range, theirs)));
     // Definitions of whereabouts with the same range have one account.
     let mut apart = pairs.filter(|(range, theirs)| !(both_whereabouts && range.network == theirs.network));
-    let shared = apart.find_map(|(range, theirs)| range.first_in_common(theirs))?;
-    Some(if both_whereabouts {
-        format!("{shared} is kept apart only by enable_overlapping_ranges of whereabouts from what is handed out by")
-    } else {
-        format!("{shared} can be handed out twice, here and by")
-    })
+    apart.find_map(|(range, theirs)| range.first_in_common(theirs))
 }
 
-/// Whether two networks are surely different ones, so that each may have the same addresses.
-fn are_apart(one: &AttachmentDefinition, other: &AttachmentDefinition) -> bool {
-    let (Some(one), Some(other)) = (one.plugin(), other.plugin()) else { return false };
-    let masters = match (one.master(), other.master()) {
-        (Master::Given(one), Master::Given(other)) => one != other,
-        _ => false,
-    };
-    let bridges = one.bridge.is_some() && other.bridge.is_some() && one.bridge != other.bridge;
-    masters || bridges || (one.vlan.is_some() && other.vlan.is_some() && one.vlan != other.vlan)
+/// Whether one of some ranges is of this family.
+pub(super) fn has_family<'r>(ranges: impl IntoIterator<Item = &'r IpNet>, family: Family) -> bool {
+    ranges.into_iter().any(|range| Family::of_range(range) == family)
 }

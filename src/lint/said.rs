@@ -31,10 +31,12 @@ impl Judgement {
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
         let reasons: Vec<String> = self.reasons().take(SAID_MAX).map(ToString::to_string).collect();
-        let subject = self.subject.as_ref().filter(|_| !reasons.is_empty())?;
+        if reasons.is_empty() {
+            return None;
+        }
         let more = self.reasons().count() - reasons.len();
-        let more = if more > 0 { format!(", and for {more} more findings") } else { String::new() };
-        Some(format!("rook-multihome refuses this {}: {}{more}", subject.kind, reasons.join(". ")))
+        let more = if more > 0 { format!(". {more} more findings; rook-multihome lint prints them all") } else { String::new() };
+        Some(format!("rook-multihome refuses this: {}{more}", reasons.join(". ")))
     }
 
     /// The annotations for the audit log: the names of the rules, and the mode where it is not to enforce.

@@ -2,12 +2,14 @@
 //!
 //! Nothing is copied for that: whoever asks for the object is given the other one.
 
+use std::collections::BTreeMap;
+
 use super::declaration::Declaration;
 use super::finding::Subject;
 use crate::network::attachment::AttachmentError;
-use crate::network::{AttachmentDefinition, AttachmentRef};
+use crate::network::{AttachmentDefinition, AttachmentRef, NetworkKey, NetworkSelection};
 use crate::storage::System;
-use crate::world::{AttachmentState, Cluster, Declarer, Snapshot, StorageNetwork, Target};
+use crate::world::{AttachmentState, Cluster, ClusterRef, Declarer, Mode, Snapshot, StorageNetwork, Target};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug)]
@@ -87,14 +89,45 @@ impl<'s> Scene<'s> {
             .filter_map(|(namespace, name, definition)| Some((namespace, name, definition.as_ref().ok()?)))
     }
 
-    /// Everything that declares networks and counts.
+    /// Everything that declares networks: clusters for which no StorageNetwork does, and StorageNetworks.
     pub fn declarations(self) -> impl Iterator<Item = Declaration<'s>> {
-        let own = self.clusters().filter(|(_, cluster)| cluster.can_declare);
+        self.declarations_with(|_| true)
+    }
+
+    /// Of these, those that name a definition which is `wanted`, and perhaps some that do not.
+    pub(super) fn declarations_with(
+        self,
+        wanted: impl Fn(&AttachmentRef) -> bool + Copy,
+    ) -> impl Iterator<Item = Declaration<'s>> {
+        let any = move |selections: &BTreeMap<NetworkKey, NetworkSelection>| {
+            selections.is_empty() || selections.values().any(|selection| wanted(&selection.attachment))
+        };
+        let own = self.clusters().filter(move |(_, cluster)| cluster.can_declare && any(&cluster.network.selections));
         let own = own.filter_map(move |(system, cluster)| {
             let declaration = Declaration::of_cluster(system, cluster, self.storage_network_of(cluster));
             matches!(declaration.declarer, Declarer::Cluster(_)).then_some(declaration)
         });
-        own.chain(self.storage_networks().map(move |network| self.declaration_of(network)))
+        let networks = self.storage_networks().filter(move |network| match &network.declared {
+            Ok(declared) => {
+                any(&declared.spec.selections)
+                    || declared.node_interfaces.iter().any(|nodes| any(&nodes.selections))
+                    || declared.default_network.as_ref().is_some_and(|default| wanted(&default.attachment))
+            }
+            Err(_) => true,
+        });
+        own.chain(networks.map(move |network| self.declaration_of(network)))
+    }
+
+    /// Whether anything comes of a declaration: not where an older StorageNetwork is about the same cluster, nor where one is to
+    /// have no effect. (A cluster's own resource is read by its operator, whatever the mode is here.)
+    #[must_use]
+    pub fn is_in_effect(self, declaration: Declaration<'s>) -> bool {
+        let Declarer::StorageNetwork(network) = declaration.declarer else { return true };
+        let oldest = match &network.target {
+            Some(Target::Cluster(meant)) => self.storage_network_about(&network.id.namespace, meant),
+            Some(Target::Pods(_)) | None => None,
+        };
+        declaration.mode(self.snapshot.settings()) != Mode::Off && oldest.is_none_or(|oldest| oldest.id == network.id)
     }
 
     /// What a StorageNetwork declares.
@@ -102,8 +135,13 @@ impl<'s> Scene<'s> {
     pub fn declaration_of(self, network: &'s StorageNetwork) -> Declaration<'s> {
         let (system, cluster) = match &network.target {
             Some(Target::Cluster(meant)) => {
+                let instead = match self.instead {
+                    Some(Candidate::Cluster(cluster)) => Some(&**cluster),
+                    Some(Candidate::Attachment(..) | Candidate::StorageNetwork(_)) | None => None,
+                };
                 let known = self.snapshot.clusters_named(&network.id.namespace, &meant.name);
-                let cluster = known.into_iter().map(|(_, cluster)| cluster).find(|cluster| network.is_about(cluster));
+                let known = known.into_iter().map(|(_, cluster)| cluster);
+                let cluster = instead.into_iter().chain(known).find(|cluster| network.is_about(cluster));
                 (self.snapshot.catalogue().system_of(&meant.group, &meant.kind), cluster)
             }
             Some(Target::Pods(_)) | None => (None, None),
@@ -111,17 +149,33 @@ impl<'s> Scene<'s> {
         Declaration { declarer: Declarer::StorageNetwork(network), system, cluster }
     }
 
-    /// What a cluster declares, or the StorageNetwork that counts in its place.
+    /// The StorageNetwork that counts in the place of what a cluster declares itself.
     #[must_use]
     pub fn storage_network_of(self, cluster: &Cluster) -> Option<&'s StorageNetwork> {
-        match self.instead {
-            // Judged as if it counted: whether it does depends on when it was created, and what it says does not.
-            Some(Candidate::StorageNetwork(network)) if network.is_about(cluster) => Some(network),
-            Some(_) | None => self.snapshot.storage_network_of(cluster),
-        }
+        self.storage_networks_about(&cluster.id.namespace, &cluster.id.name)
+            .filter(|network| network.is_about(cluster))
+            .min_by_key(|network| network.age())
     }
 
-    fn clusters(self) -> impl Iterator<Item = (&'s System, &'s Cluster)> {
+    /// The oldest StorageNetwork about a cluster, which need not exist.
+    fn storage_network_about(self, namespace: &str, meant: &ClusterRef) -> Option<&'s StorageNetwork> {
+        self.storage_networks_about(namespace, &meant.name)
+            .filter(|network| matches!(&network.target, Some(Target::Cluster(cluster)) if cluster == meant))
+            .min_by_key(|network| network.age())
+    }
+
+    fn storage_networks_about(self, namespace: &str, cluster: &str) -> impl Iterator<Item = &'s StorageNetwork> {
+        let other = match self.instead {
+            Some(Candidate::StorageNetwork(network)) => Some(&**network),
+            Some(Candidate::Attachment(..) | Candidate::Cluster(_)) | None => None,
+        };
+        let known = self.snapshot.storage_networks_about(namespace, cluster);
+        let known = known.filter(move |network| other.is_none_or(|other| other.id != network.id));
+        known.chain(other.filter(|other| other.id.namespace == namespace))
+    }
+
+    /// Every cluster, with its system.
+    pub(super) fn clusters(self) -> impl Iterator<Item = (&'s System, &'s Cluster)> {
         let other = match self.instead {
             Some(Candidate::Cluster(cluster)) => Some(&**cluster),
             Some(Candidate::Attachment(..) | Candidate::StorageNetwork(_)) | None => None,

@@ -36,8 +36,11 @@ pub fn write(snapshot: &Snapshot, change: &Change<'_>) -> Option<Writing> {
     if !is_asked || change.operation == Operation::Delete || change.leaves_spec() {
         return None;
     }
-    let versions = change.versions(snapshot)?;
-    let field = versions.kind?.address_ranges.as_ref()?;
+    let field = change.versions(snapshot)?.kind?.address_ranges.as_ref()?;
+    let recorded = recorded(change.new);
+    // A range whose selector has gone makes a cluster invalid; one that was written here must not.
+    let bare = without(change.new, field, &recorded);
+    let versions = Change { new: &bare, ..*change }.versions(snapshot)?;
     let candidate = versions.new.as_ref()?;
     let Candidate::Cluster(cluster) = candidate else { return None };
     let mode = cluster.mode.unwrap_or(snapshot.settings().mode);
@@ -45,69 +48,86 @@ pub fn write(snapshot: &Snapshot, change: &Change<'_>) -> Option<Writing> {
     let system = snapshot.catalogue().system_of(&cluster.group, &cluster.kind)?;
     let declaration = Declaration::of_cluster(system, cluster, scene.storage_network_of(cluster));
     let known = known(scene, declaration);
-    let plan = Plan::new(change, &versions, field, &known);
-    if plan.write.is_empty() && plan.remove.is_empty() || mode == Mode::Off {
-        return None;
-    }
-    let said = plan.in_words(&versions);
-    let patch = if mode == Mode::Enforce { plan.patch(change.new, field)? } else { Patch::default() };
-    let warning = match mode {
-        Mode::Enforce => format!("rook-multihome {said}"),
-        Mode::Audit | Mode::Off => {
-            format!("rook-multihome is in audit mode for {cluster}, and would have said: it {said}")
-        }
+    let plan = Plan::new(change, &versions, field, &recorded, &known);
+    let does_nothing = plan.write.is_empty() && plan.remove.is_empty();
+    let patch = match mode {
+        _ if does_nothing => return None,
+        Mode::Off => return None,
+        Mode::Audit => Patch::default(),
+        Mode::Enforce => plan.patch(change.new, field)?,
     };
-    Some(Writing { patch, warning })
+    Some(Writing { patch, warning: plan.in_words(mode, field) })
+}
+
+/// What was written here, as far as the object says.
+fn recorded(object: &Value) -> Map<String, Value> {
+    let annotation = object.pointer("/metadata/annotations").and_then(|all| all.get(WRITTEN_ANNOTATION));
+    annotation.and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// The object without those ranges that still are what was written here.
+fn without(object: &Value, field: &FieldPath, recorded: &Map<String, Value>) -> Value {
+    let mut bare = object.clone();
+    let pointer = PointerBuf::from_tokens(field.as_str().split('.'));
+    if let Some(ranges) = bare.pointer_mut(pointer.as_str()).and_then(Value::as_object_mut) {
+        ranges.retain(|key, there| recorded.get(key) != Some(there));
+    }
+    bare
 }
 
 /// What is to be done with each key.
+#[derive(Default)]
 struct Plan {
     /// Ranges to be written,
     write: Ranges,
     /// ranges that were written here and do not hold any more,
     remove: Vec<NetworkKey>,
+    /// keys that are left without any, because nothing is certain about them,
+    left: Vec<NetworkKey>,
     /// and what is written here afterwards, to be recorded.
     recorded: Map<String, Value>,
 }
 
 impl Plan {
-    fn new(change: &Change<'_>, versions: &Versions<'_>, field: &FieldPath, known: &Ranges) -> Self {
-        let annotation = change.new.pointer("/metadata/annotations").and_then(|all| all.get(WRITTEN_ANNOTATION));
-        let recorded = annotation.and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
-        let recorded: Map<String, Value> = recorded.unwrap_or_default();
-        let declared = field.value_in(change.new);
-        let mut plan = Self { write: Ranges::new(), remove: Vec::new(), recorded: Map::new() };
-        let spec = versions.new.as_ref().and_then(Candidate::spec);
+    fn new(
+        change: &Change<'_>,
+        versions: &Versions<'_>,
+        field: &FieldPath,
+        recorded: &Map<String, Value>,
+        known: &Ranges,
+    ) -> Self {
+        let mut plan = Self::default();
+        let Some(spec) = versions.new.as_ref().and_then(Candidate::spec) else { return plan };
         let before = versions.old.as_ref().and_then(Candidate::spec);
-        // A key is looked at when its selector has come or changed.
+        // A key is looked at when its selector has come, changed or gone.
         let has_changed = |key: &NetworkKey| {
             change.operation == Operation::Create
-                || spec.map(|spec| (spec.provider, spec.selections.get(key)))
-                    != before.map(|spec| (spec.provider, spec.selections.get(key)))
+                || before.is_none_or(|before| {
+                    (before.provider, before.selections.get(key)) != (spec.provider, spec.selections.get(key))
+                })
         };
+        let declared = field.value_in(change.new);
         let gone = recorded.keys().map(|key| NetworkKey::from(key.as_str()));
-        let gone = gone.filter(|key| spec.is_some_and(|spec| !spec.selections.contains_key(key)));
-        let keys = spec.into_iter().flat_map(|spec| spec.selections.keys().cloned()).chain(gone);
-        for key in keys {
+        let gone = gone.filter(|key| !spec.selections.contains_key(key));
+        for key in spec.selections.keys().cloned().chain(gone) {
             let there = declared.and_then(|declared| declared.get(key.as_str())).filter(|ranges| !is_empty(ranges));
             let is_ours = there.is_some() && there == recorded.get(key.as_str());
             match (there, known.get(&key)) {
-                (None, Some(ranges)) if has_changed(&key) => _ = plan.write.insert(key.clone(), ranges.clone()),
-                (Some(there), Some(ranges)) if is_ours && has_changed(&key) && *there != as_json(ranges) => {
-                    plan.write.insert(key.clone(), ranges.clone());
-                }
-                (Some(_), None) if is_ours && has_changed(&key) => {
-                    plan.remove.push(key);
-                    continue;
-                }
+                (None, None) if spec.selections.contains_key(&key) => plan.left.push(key),
                 // Somebody has taken it away, or written something else.
-                (None, _) => continue,
-                (Some(_), _) if !is_ours => continue,
-                (Some(_), _) => {}
+                (None, Some(_)) if !has_changed(&key) => {}
+                (None, None) => {}
+                (Some(_), _) if !is_ours => {}
+                (Some(_), None) if has_changed(&key) => plan.remove.push(key),
+                (Some(there), Some(ranges)) if !has_changed(&key) || *there == as_json(ranges) => {
+                    plan.recorded.insert(key.to_string(), there.clone());
+                }
+                (Some(there), None) => _ = plan.recorded.insert(key.to_string(), there.clone()),
+                (None | Some(_), Some(ranges)) => {
+                    plan.recorded.insert(key.to_string(), as_json(ranges));
+                    plan.write.insert(key, ranges.clone());
+                }
             }
-            let ours = known.get(&key).filter(|_| plan.write.contains_key(&key)).map(|ranges| as_json(ranges));
-            let ours = ours.or_else(|| recorded.get(key.as_str()).cloned());
-            plan.recorded.extend(ours.map(|ours| (key.to_string(), ours)));
         }
         plan
     }
@@ -139,32 +159,31 @@ impl Plan {
         Some(Patch(operations))
     }
 
-    fn in_words(&self, versions: &Versions<'_>) -> String {
+    fn in_words(&self, mode: Mode, field: &FieldPath) -> String {
+        let (who, wrote, took_back) = match mode {
+            Mode::Enforce => ("rook-multihome", "wrote", "took back"),
+            Mode::Audit | Mode::Off => {
+                ("rook-multihome is in audit mode, and", "would have written", "would have taken back")
+            }
+        };
         let mut said = Vec::new();
         if !self.write.is_empty() {
-            said.push(format!(
-                "wrote spec.network.addressRanges, as its attachment definitions say, so that Rook need not look for them: {}",
-                in_words(&self.write)
-            ));
+            let ranges = in_words(&self.write);
+            said.push(format!("{wrote} {field}, so that Rook need not run pods to find them: {ranges}"));
         }
         if !self.remove.is_empty() {
-            let keys: Vec<&str> = self.remove.iter().map(NetworkKey::as_str).collect();
-            said.push(format!(
-                "took back the addressRanges that it had written for {}, which hold no more",
-                keys.join(", ")
-            ));
+            let keys = listed(&self.remove);
+            said.push(format!("{took_back} what it had written to {field} for {keys}, which does not hold any more"));
         }
-        let spec = versions.new.as_ref().and_then(Candidate::spec);
-        let left = spec.into_iter().flat_map(|spec| spec.selections.keys().map(move |key| (spec, key)));
-        let left: Vec<&str> = left
-            .filter(|(spec, key)| !spec.address_ranges.contains_key(*key) && !self.write.contains_key(*key))
-            .map(|(_, key)| key.as_str())
-            .collect();
-        if !left.is_empty() {
-            said.push(format!("left out {}, whose addresses cannot be known for certain", left.join(", ")));
+        if !self.left.is_empty() {
+            said.push(format!("left out {}, whose addresses are not known for certain", listed(&self.left)));
         }
-        said.join("; it ")
+        format!("{who} {}", said.join("; it "))
     }
+}
+
+fn listed(keys: &[NetworkKey]) -> String {
+    keys.iter().map(NetworkKey::as_str).collect::<Vec<_>>().join(" and ")
 }
 
 fn as_json(ranges: &[IpNet]) -> Value {

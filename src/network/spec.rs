@@ -30,6 +30,17 @@ pub struct NetworkSpec {
     pub addressing: Addressing,
     /// What is not wrong here, and is read otherwise by the operator.
     pub doubts: Vec<SpecProblem>,
+    /// Under which names all this stands, for messages.
+    pub written: Written,
+}
+
+/// The fields in which a spec says what can be said in several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The map from network key to selector.
+    pub selectors: &'static str,
+    /// What decides about the provider: older forms of the host network have fields of their own.
+    pub provider: Box<str>,
 }
 
 /// The families of addresses that daemons are to use (Rook's `ipFamily` and `dualStack`).
@@ -81,6 +92,12 @@ pub enum ProblemKind {
 /// The two names of the map from network key to selector: Rook's own, and that of Rook's network design.
 const SELECTOR_FIELDS: [&str; 2] = ["selectors", "interfaces"];
 
+impl Default for Written {
+    fn default() -> Self {
+        Self { selectors: SELECTOR_FIELDS[0], provider: "provider".into() }
+    }
+}
+
 impl NetworkSpec {
     /// Reads the value of the network field of a cluster in `namespace`; absent and `null` declare nothing.
     ///
@@ -107,9 +124,10 @@ impl NetworkSpec {
         let address_ranges = reader.address_ranges(provider, &selectors);
         let doubts = reader.doubts(&selectors, &selections);
         let addressing = reader.addressing();
+        let written = Written { selectors: selectors.field, provider: reader.provider_field(host_fields).into() };
         match provider {
             Some(provider) if reader.problems.is_empty() => {
-                Ok(Self { provider, selections, address_ranges, addressing, doubts })
+                Ok(Self { provider, selections, address_ranges, addressing, doubts, written })
             }
             _ => Err(reader.problems),
         }
@@ -167,10 +185,8 @@ impl<'v> Reader<'v> {
             }
         };
         // An older form in which the name of an interface of the host stood here, and no provider.
-        let names_host_interface =
-            |field: &String| self.fields.get(field).and_then(Value::as_str).is_some_and(|name| !name.is_empty());
-        let legacy_host =
-            Some(legacy_host? || (provider? == Provider::None && host_fields.iter().any(names_host_interface)));
+        let names_interface = host_fields.iter().any(|field| self.names_host_interface(field));
+        let legacy_host = Some(legacy_host? || (provider? == Provider::None && names_interface));
         match (provider?, legacy_host?) {
             (Provider::None, true) => Some(Provider::Host),
             (provider, false) => Some(provider),
@@ -180,6 +196,23 @@ impl<'v> Reader<'v> {
                 None
             }
         }
+    }
+
+    /// Whether the name of an interface of the host stands in a field.
+    fn names_host_interface(&self, field: &str) -> bool {
+        self.fields.get(field).and_then(Value::as_str).is_some_and(|name| !name.is_empty())
+    }
+
+    /// Which field decides about the provider.
+    fn provider_field<'f>(&self, host_fields: &'f [String]) -> &'f str {
+        let is_given = self.fields.get("provider").and_then(Value::as_str).is_some_and(|provider| !provider.is_empty());
+        if is_given {
+            return "provider";
+        }
+        if self.fields.get("hostNetwork").and_then(Value::as_bool) == Some(true) {
+            return "hostNetwork";
+        }
+        host_fields.iter().find(|field| self.names_host_interface(field)).map_or("provider", String::as_str)
     }
 
     /// The selectors, under whichever of their two names they stand.

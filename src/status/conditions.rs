@@ -195,7 +195,8 @@ fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>
 
 /// Whether the cluster's own resource says anything about networks.
 fn declares_networks(cluster: &Cluster) -> bool {
-    let NetworkSpec { provider, selections, address_ranges: _, addressing: _, doubts: _ } = &cluster.network;
+    let NetworkSpec { provider, selections, address_ranges: _, addressing: _, doubts: _, written: _ } =
+        &cluster.network;
     *provider != Provider::None || !selections.is_empty() || !cluster.network_problems.is_empty()
 }
 

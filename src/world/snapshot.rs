@@ -145,6 +145,11 @@ impl Snapshot {
         named.map(AsRef::as_ref).filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
     }
 
+    /// The StorageNetworks about clusters of this namespace and name, of whatever kind.
+    pub fn storage_networks_about(&self, namespace: &str, cluster: &str) -> impl Iterator<Item = &StorageNetwork> {
+        self.by_cluster.get(namespace, cluster).into_iter().flatten().map(AsRef::as_ref)
+    }
+
     /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.
     #[must_use]
     pub fn storage_networks_for(&self, namespace: &str, labels: &impl Labels) -> Vec<&StorageNetwork> {

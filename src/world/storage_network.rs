@@ -108,10 +108,10 @@ impl StorageNetwork {
         }
     }
 
-    /// Older ones first; where that is not known, by name.
+    /// Older ones first; those of which that is not known after them, by name: one that is being created has no time yet.
     #[must_use]
-    pub fn age(&self) -> (&str, &str) {
-        (&self.created, &self.id.name)
+    pub fn age(&self) -> (bool, &str, &str) {
+        (self.created.is_empty(), &self.created, &self.id.name)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use rook_multihome::storage::Catalogue;
-use rook_multihome::world::{Settings, Snapshot, manifests};
+use rook_multihome::world::{Isolation, Settings, Snapshot, manifests};
 use serde_json::{Value, json};
 
 pub struct Fixture {
@@ -27,6 +27,38 @@ pub fn named(name: &str) -> Fixture {
 pub fn flags(folder: &Path) -> Vec<String> {
     let flags = std::fs::read_to_string(folder.join("flags")).unwrap_or_default();
     flags.split_whitespace().map(str::to_owned).collect()
+}
+
+/// What the flags of a folder mean.
+pub fn settings(folder: &Path) -> Settings {
+    let mut settings = Settings::default();
+    let mut global = Vec::new();
+    let flags = flags(folder);
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        let mut value = || flags.next().unwrap().as_str();
+        let checks = &mut settings.checks;
+        match flag.as_str() {
+            "--enforce-host-network" => settings.enforce_host_network = true,
+            "--attach-csi-node-plugins-and-risk-hung-mounts" => {
+                settings.attach_csi_node_plugins_and_risk_hung_mounts = true;
+            }
+            "--mode" => settings.mode = value().parse().unwrap(),
+            "--outcome" => settings.outcomes.push(value().parse().unwrap()),
+            "--pod-cidr" => checks.surroundings.pods.push(value().parse().unwrap()),
+            "--service-cidr" => checks.surroundings.services.push(value().parse().unwrap()),
+            "--host-cidr" => checks.surroundings.hosts.push(value().parse().unwrap()),
+            "--namespace-isolation" => checks.isolation = Isolation::On(vec!["default".to_owned()]),
+            "--global-namespace" => {
+                global.push(value().to_owned());
+                checks.isolation = Isolation::On(global.clone());
+            }
+            "--device-resources" => settings.device_resources = value().parse().unwrap(),
+            "--interface-names" => settings.interface_names = Some(value().parse().unwrap()),
+            other => panic!("{}: unknown flag {other}", folder.display()),
+        }
+    }
+    settings
 }
 
 impl Fixture {
@@ -59,22 +91,7 @@ impl Fixture {
     }
 
     pub fn settings(&self) -> Settings {
-        let mut settings = Settings::default();
-        let mut flags = self.flags.iter();
-        while let Some(flag) = flags.next() {
-            match flag.as_str() {
-                "--enforce-host-network" => settings.enforce_host_network = true,
-                "--attach-csi-node-plugins-and-risk-hung-mounts" => {
-                    settings.attach_csi_node_plugins_and_risk_hung_mounts = true;
-                }
-                "--mode" => settings.mode = flags.next().unwrap().parse().unwrap(),
-                "--device-resources" => settings.device_resources = flags.next().unwrap().parse().unwrap(),
-                "--interface-names" => settings.interface_names = Some(flags.next().unwrap().parse().unwrap()),
-                "--outcome" => settings.outcomes.push(flags.next().unwrap().parse().unwrap()),
-                other => panic!("{}: unknown flag {other}", self.name()),
-            }
-        }
-        settings
+        settings(&self.folder)
     }
 
     pub fn snapshot(&self) -> Snapshot {

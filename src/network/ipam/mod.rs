@@ -40,6 +40,18 @@ pub struct Ipam {
     pub routes: Box<[Route]>,
     /// What is wrong.
     pub faults: Box<[IpamFault]>,
+    /// Whether what other definitions hand out is heeded.
+    pub account: Account,
+}
+
+/// What is looked at before an address is handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Account {
+    /// What has been handed out of the same range.
+    #[default]
+    OfRange,
+    /// What whereabouts has handed out of any range (`enable_overlapping_ranges`, which is its default).
+    OfAllRanges,
 }
 
 /// Who hands out addresses.
@@ -196,7 +208,13 @@ impl Ipam {
 impl From<Source> for Ipam {
     /// A source of which no more is known.
     fn from(source: Source) -> Self {
-        Self { source, pools: Box::default(), routes: Box::default(), faults: Box::default() }
+        Self {
+            source,
+            pools: Box::default(),
+            routes: Box::default(),
+            faults: Box::default(),
+            account: Account::default(),
+        }
     }
 }
 

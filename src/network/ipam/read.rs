@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::fault::{IpamFault, IpamProblem};
 use super::pool::{AddressRange, Gateway, Pool};
-use super::{Ipam, Source};
+use super::{Account, Ipam, Source};
 use crate::network::cidr;
 use crate::network::fields::{self, Mistyped, Object};
 
@@ -40,7 +40,13 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn finish(self, source: Source) -> Ipam {
-        Ipam { source, pools: self.pools.into(), routes: self.routes.into(), faults: self.faults.into() }
+        Ipam {
+            source,
+            pools: self.pools.into(),
+            routes: self.routes.into(),
+            faults: self.faults.into(),
+            account: Account::default(),
+        }
     }
 
     pub(super) fn fails(&mut self, problem: IpamProblem) {

@@ -8,11 +8,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde_json::Value;
 
 use super::fault::{IpamFault, IpamProblem};
 use super::pool::{AddressRange, Gateway, Pool, Share};
 use super::read::Reader;
-use super::{Ipam, Source};
+use super::{Account, Ipam, Source};
 use crate::network::cidr;
 use crate::network::fields::{self, Object};
 use crate::network::foreign::shorten;
@@ -70,7 +71,11 @@ pub(super) fn read(ipam: &Object) -> Ipam {
     if !has_range && reader.pools.is_empty() {
         reader.surprises(IpamProblem::NoRange);
     }
-    reader.finish(Source::Whereabouts)
+    let account = match fields::field(ipam, "enable_overlapping_ranges").and_then(Value::as_bool) {
+        Some(false) => Account::OfRange,
+        Some(true) | None => Account::OfAllRanges,
+    };
+    Ipam { account, ..reader.finish(Source::Whereabouts) }
 }
 
 /// One range, where it is whole: `network/length`, or `first-last/length`, whose bounds then are the only ones.
