@@ -30,6 +30,7 @@ fn the_examples_come_out_as_they_say() {
     for folder in examples {
         let mut command = about_example("explain", &folder);
         expect_file(&folder.join("explained.txt"), &stdout(&mut command));
+        expect_file(&folder.join("lint.txt"), &linted(&folder));
         the_readme_of_the_example_tells_how(&folder);
         the_patches_of_the_example_apply(&folder);
     }
@@ -41,6 +42,17 @@ fn about_example(name: &str, folder: &Path) -> Command {
     command.arg(name).arg("--manifests").arg(folder);
     command.args(support::fixtures::flags(folder)).arg(folder.join("pods.yaml"));
     command
+}
+
+/// What `lint` says of an example. None of them has errors, but for the one that shows what a provider cannot do.
+fn linted(folder: &Path) -> String {
+    let name = folder.strip_prefix(project()).unwrap();
+    let mut command = program();
+    command.arg("lint").arg("--manifests").arg(name).args(support::fixtures::flags(folder));
+    let (code, out, err) = run(command.args(["--fail-on", "error"]), "");
+    let has_errors = name.ends_with("other-meta-plugins");
+    assert_eq!((code, err.as_str()), (Some(i32::from(has_errors)), ""), "{out}");
+    out
 }
 
 /// The command that the README of an example shows is the one that its `explained.txt` comes from.
@@ -313,6 +325,8 @@ fn help_reads_well() {
         &["serve", "--help"],
         &["review", "--help"],
         &["explain", "--help"],
+        &["lint", "--help"],
+        &["networks", "--help"],
         &["certs", "make", "--help"],
     ] {
         let help = stdout(program().args(command));

@@ -269,6 +269,32 @@ fn an_empty_list_says_so() {
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "nothing found in 0 objects\n", ""));
 }
 
+/// The walk through docs/checks.md, walked.
+#[test]
+fn the_documentation_shows_what_is_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["cluster.yaml", "networks.yaml", "pods.yaml"] {
+        let text = std::fs::read_to_string(project().join("examples/ceph-multus").join(file)).unwrap();
+        let text = if file == "cluster.yaml" { text.replace("cluster-net\n", "clutser-net\n") } else { text };
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let (_, lint, _) = run(program().args(["lint", "--manifests"]).arg(folder.path()));
+    let lint = lint.replace(folder.path().to_str().unwrap(), "/tmp/mine");
+    let example = project().join("examples/ceph-multus");
+    let (_, networks, _) = run(&mut about("networks", &example));
+    let (_, ranges, _) = run(about("networks", &example).arg("--address-ranges"));
+    let docs = std::fs::read_to_string(project().join("docs/checks.md")).unwrap();
+    let blocks: Vec<&str> = docs.split("```").skip(1).step_by(2).collect();
+    let shown = |language: &str, begins: &str| {
+        let block =
+            blocks.iter().find(|block| block.strip_prefix(language).is_some_and(|block| block.starts_with(begins)));
+        block.unwrap_or_else(|| panic!("{begins}")).split_once('\n').unwrap().1.to_owned()
+    };
+    assert_eq!(shown("text\n", "CephCluster"), lint);
+    assert!(networks.starts_with(&shown("text\n", "NETWORK")), "{networks}");
+    assert_eq!(shown("yaml\n", "# CephCluster"), ranges);
+}
+
 fn live(api: &FakeApi, folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
     run(program().args(arguments).env("KUBECONFIG", api.kubeconfig(folder)))
 }
