@@ -84,7 +84,7 @@ fn the_patches_of_the_example_apply(folder: &Path) {
     }
 }
 
-/// The walk through `explain` in the README, walked.
+/// The walk through `explain` and `lint` in the README, walked.
 #[test]
 fn the_readme_shows_what_is_printed() {
     let mine = tempfile::tempdir().unwrap();
@@ -99,10 +99,12 @@ fn the_readme_shows_what_is_printed() {
     let explain = |folder: &std::path::Path| {
         stdout(program().arg("explain").arg("--manifests").arg(folder).arg(folder.join("pods.yaml")))
     };
-    let printed = explain(&project().join(MULTUS)) + &explain(mine.path());
+    let lint = program().arg("lint").arg("--manifests").arg(mine.path()).output().unwrap();
+    let lint = String::from_utf8(lint.stdout).unwrap().replace(mine.path().to_str().unwrap(), "/tmp/mine");
+    let printed = explain(&project().join(MULTUS)) + &explain(mine.path()) + &lint;
     let readme = std::fs::read_to_string(project().join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for line in blocks.iter().flat_map(|block| block.lines()).filter(|line| line.trim() != "...") {
         assert!(printed.lines().any(|other| other == line), "the README shows a line that is not printed: {line}");
     }
