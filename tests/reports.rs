@@ -49,8 +49,7 @@ fn every_format_comes_out_as_it_should() {
         {
             let (code, out, err) = lint(&folder, output);
             assert!(code == Some(0) || code == Some(1), "{err}");
-            let out =
-                out.replace(concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\""), "\"version\": \"0.0.0\"");
+            let out = if output == "sarif" { without_rules(&out) } else { out };
             expect_file(&folder.join(file), &out);
             said.push((code, err));
         }
@@ -64,6 +63,17 @@ fn every_format_comes_out_as_it_should() {
         expect_file(&folder.join("networks.out"), &networks(&["--output", "json"]));
         expect_file(&folder.join("ranges.out"), &networks(&["--address-ranges"]));
     }
+}
+
+/// A report as SARIF, without what changes with every release; the test of its schema looks at that.
+fn without_rules(sarif: &str) -> String {
+    let mut sarif: Value = serde_json::from_str(sarif).unwrap();
+    let run = &mut sarif["runs"][0];
+    run["tool"]["driver"].as_object_mut().unwrap().retain(|field, _| field == "name");
+    for result in run["results"].as_array_mut().unwrap() {
+        result.as_object_mut().unwrap().remove("ruleIndex");
+    }
+    support::fixtures::pretty(&sarif)
 }
 
 /// The findings of all formats are the same, of each object and in each number.
@@ -162,7 +172,7 @@ fn the_exit_code_goes_by_the_worst_finding() {
     for (rule, codes) in [
         ("attachment-missing", [1, 1, 1, 0]),
         ("addresses-per-node", [0, 1, 1, 0]),
-        ("attachment-elsewhere", [0, 0, 1, 0]),
+        ("ranges-offered", [0, 0, 1, 0]),
         ("ranges-overlap", [0, 0, 0, 0]),
     ] {
         for (fail_on, code) in ["error", "warning", "advice", "never"].into_iter().zip(codes) {
