@@ -1,4 +1,4 @@
-//! The webhook's routes, and honest errors for everything else. Pods are answered here; [`super::changes`] answers the others.
+//! The webhook's routes, and honest errors for everything else. Pods are answered here; `changes` answers the others.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
