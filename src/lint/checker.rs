@@ -7,14 +7,15 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
-use super::declaration::{Declaration, DeclaredNetwork};
+use super::declaration::{Declaration, DeclaredNetwork, Place};
 use super::finding::{Finding, Subject};
 use super::overlap::Segments;
 use super::rivals::Neighbours;
 use super::scene::{Candidate, Scene};
 use super::{declared, definition, overlap};
+use crate::api;
 use crate::network::{AttachmentDefinition, AttachmentRef};
-use crate::world::{AttachmentState, Declarer, Settings, Snapshot};
+use crate::world::{AttachmentState, Declarer, ObjectName, Settings, Snapshot};
 
 /// What is needed to apply the rules.
 pub(super) struct Checker<'s> {
@@ -145,6 +146,10 @@ impl<'s> Checker<'s> {
         for user in users_of(scene, wanted) {
             uses.entry(&user.network.selection.attachment).or_default().push(user);
         }
+        // Clusters are kept in no particular order, and sentences name them in one.
+        for uses in uses.values_mut() {
+            uses.sort_by(|one, other| one.order().cmp(&other.order()));
+        }
         Self { scene, uses, reach: Reach::Some(OnceCell::new()) }
     }
 
@@ -241,6 +246,17 @@ fn users_of(scene: Scene<'_>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) ->
         let used = used.into_iter().filter(move |network| wanted(&network.selection.attachment));
         used.map(move |network| Use { declaration, network })
     })
+}
+
+impl<'s> Use<'s> {
+    /// By who declares it, and for what.
+    fn order(&self) -> (&'s str, &'s ObjectName, Place<'s>) {
+        let (kind, id) = match self.declaration.declarer {
+            Declarer::Cluster(cluster) => (cluster.kind.as_str(), &cluster.id),
+            Declarer::StorageNetwork(network) => (api::KIND, &network.id),
+        };
+        (kind, id, self.network.place)
+    }
 }
 
 impl Used<'_> {

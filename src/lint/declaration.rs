@@ -28,7 +28,7 @@ pub struct DeclaredNetwork<'s> {
 }
 
 /// Where a network is declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place<'s> {
     /// For a key, on all nodes.
     Key(&'s NetworkKey),
