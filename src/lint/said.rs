@@ -35,7 +35,11 @@ impl Judgement {
             return None;
         }
         let more = self.reasons().count() - reasons.len();
-        let more = if more > 0 { format!(". {more} more findings; rook-multihome lint prints them all") } else { String::new() };
+        let more = if more > 0 {
+            format!(". {more} more findings; rook-multihome lint prints them all")
+        } else {
+            String::new()
+        };
         Some(format!("rook-multihome refuses this: {}{more}", reasons.join(". ")))
     }
 
