@@ -1,12 +1,15 @@
 //! What is said of an object that is about to be written, what is refused, and which address ranges are written into clusters.
 //!
-//! `judge` and `write` are asked directly here; `tests/server.rs` asks over HTTPS, and `tests/validation.rs` has kubectl ask.
+//! `judge` and `write` are asked directly, and by `served` over HTTPS; `tests/validation.rs` has kubectl ask.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)] // a test fails by panicking
 
 mod definitions;
 mod hostile;
 mod judge;
+mod served;
+#[path = "../support/mod.rs"]
+mod support;
 mod writing;
 
 use std::sync::{Arc, LazyLock};
