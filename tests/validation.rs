@@ -119,9 +119,7 @@ impl Test<'_> {
 
     fn creates(&self, object: &Value, said: &str) {
         self.says(&["create", "-f", "-"], &object.to_string(), said).unwrap();
-        let named = &object["metadata"];
-        let (kind, name) = (object["kind"].as_str().unwrap(), named["name"].as_str().unwrap());
-        self.plane.kubectl(&["get", kind, name, "-n", named["namespace"].as_str().unwrap()]);
+        self.plane.try_kubectl(&["get", "-f", "-"], &object.to_string()).unwrap();
     }
 
     /// Whether `kubectl create` is refused by an entry, with a sentence.
@@ -157,7 +155,7 @@ impl Test<'_> {
         self.creates(&cluster("sound", "public-net", Some("192.168.0.0/18")), "");
         self.creates(
             &definition("rook-ceph", "unreadable", "{"),
-            "Warning: rook-multihome: NetworkAttachmentDefinition rook-ceph/unreadable, spec.config: Multus cannot load it: it is no JSON: EOF while parsing an object at line 1 column 1; mend the configuration (config-unreadable)\n",
+            "Warning: rook-multihome: NetworkAttachmentDefinition rook-ceph/unreadable, spec.config: Multus cannot load it: spec.config is not a JSON object: EOF while parsing an object at line 1 column 1; mend the configuration (config-unreadable)\n",
         );
         self.silently(&["delete", "net-attach-def", "unreadable", "-n", "rook-ceph"]);
         let mut host = cluster("from-host", "", None);
