@@ -13,7 +13,7 @@ const VALUES: [&str; 4] = ["--set", "replicas=1", "--set", "tls.selfManaged.sett
 const CLUSTERS: &str = "clusters.validation.multihome.rook.io";
 const NETWORKS: &str = "networks.validation.multihome.rook.io";
 const MACVLAN: &str = r#"{"type": "macvlan", "master": "eth3", "ipam": {"type": "whereabouts", "range": "10.9.0.0/16", "routes": [{"dst": "192.168.252.0/22"}]}}"#;
-const IN_USE: &str = "without it none of their pods starts again; take it out of use first: let them name another network, and wait until their pods have restarted (attachment-in-use)";
+const IN_USE: &str = "whose pods cannot start again without it; take it out of use first: let them name another network, and wait until their pods have restarted (attachment-in-use)";
 
 #[test]
 fn kubectl_prints_what_is_found() {
@@ -29,7 +29,8 @@ fn kubectl_prints_what_is_found() {
         test.a_definition_in_use_is_said();
         test.a_storage_network_says_what_is_found();
         // With a warning, from a time when nothing was refused.
-        plane.apply(&cluster("old", "cluster-net", Some("192.168.64.0/18")).to_string());
+        plane.apply(&definition("rook-ceph", "old-net", &routeless()).to_string());
+        plane.apply(&cluster("old", "old-net", Some("10.11.0.0/16")).to_string());
         for deny in ["error", "warning", "advice"] {
             upgrade(&mut release, &["--set", &format!("validation.deny={deny}")]);
             test.findings_are_refused_from(deny);
@@ -87,6 +88,11 @@ fn with(severity: &str) -> (Value, String) {
 fn definition(namespace: &str, name: &str, config: &str) -> Value {
     let metadata = json!({"name": name, "namespace": namespace});
     json!({"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": metadata, "spec": {"config": config}})
+}
+
+/// Without a route to hosts, and with a range of its own.
+fn routeless() -> String {
+    MACVLAN.replace(r#", "routes": [{"dst": "192.168.252.0/22"}]"#, "").replace("10.9.", "10.11.")
 }
 
 struct Test<'p> {
@@ -188,7 +194,7 @@ impl Test<'_> {
         eprintln!("{said}");
         assert!(said.contains("with this change no pod can be attached to it any more"), "{said}");
         let used = format!(
-            "Warning: rook-multihome: NetworkAttachmentDefinition rook-ceph/used: it is used by CephCluster rook-ceph/user (public), and {IN_USE}\n"
+            "Warning: rook-multihome: NetworkAttachmentDefinition rook-ceph/used: it is used by CephCluster rook-ceph/user (public), {IN_USE}\n"
         );
         self.says(&["delete", "net-attach-def", "used", "-n", "rook-ceph"], "", &used).unwrap();
         self.silently(&["delete", "net-attach-def", "unused", "-n", "rook-ceph"]);
@@ -258,7 +264,13 @@ impl Test<'_> {
         self.silently(&patch(&[r#"{"metadata":{"finalizers":["example.com/kept"]}}"#]));
         let (_, said) = self.plane.try_kubectl(&patch(&[r#"{"spec":{"mon":{"count":3}}}"#]), "").unwrap();
         let (_, fault) = with("warning");
-        assert_eq!(said, format!("Warning: rook-multihome: {}\n", fault.replace("with-warning", "old")));
+        assert_eq!(
+            said,
+            format!(
+                "Warning: rook-multihome: {}\n",
+                fault.replace("with-warning", "old").replace("cluster-net", "old-net")
+            )
+        );
         self.silently(&["delete", "cephcluster", "old", "-n", "rook-ceph", "--wait=false"]);
         self.silently(&patch(&[r#"{"metadata":{"finalizers":null}}"#]));
         let gone = self.plane.try_kubectl(&["get", "cephcluster", "old", "-n", "rook-ceph"], "").unwrap_err();
@@ -271,7 +283,7 @@ impl Test<'_> {
         self.creates(&definition("rook-ceph", "unused", MACVLAN), "");
         self.creates(&cluster("user", "used", Some("10.9.0.0/16")), "");
         let used = format!(
-            "NetworkAttachmentDefinition rook-ceph/used: it is used by CephCluster rook-ceph/user (public), and {IN_USE}"
+            "NetworkAttachmentDefinition rook-ceph/used: it is used by CephCluster rook-ceph/user (public), {IN_USE}"
         );
         self.refuses(&["delete", "net-attach-def", "used", "-n", "rook-ceph"], &Value::Null, NETWORKS, &used, "");
         self.silently(&["delete", "net-attach-def", "unused", "-n", "rook-ceph"]);

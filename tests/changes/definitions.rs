@@ -23,7 +23,7 @@ fn a_definition_in_use_is_kept_where_that_is_asked_for() {
         for deny in [Deny::Never, Deny::From(Severity::Advice)] {
             let settings = Settings { checks: Checks { in_use, deny, ..Checks::default() }, ..Settings::default() };
             let judgement = deleted(&world(settings.clone(), &[public(), sound()]), &public());
-            let said = "NetworkAttachmentDefinition rook-ceph/public: it is used by CephCluster rook-ceph/my-cluster (public), and without it none of their pods starts again; take it out of use first: let them name another network, and wait until their pods have restarted (attachment-in-use)";
+            let said = "NetworkAttachmentDefinition rook-ceph/public: it is used by CephCluster rook-ceph/my-cluster (public), whose pods cannot start again without it; take it out of use first: let them name another network, and wait until their pods have restarted (attachment-in-use)";
             match in_use {
                 InUse::Warn => assert_eq!(judgement.warnings(), [format!("rook-multihome: {said}")]),
                 InUse::Deny => {
