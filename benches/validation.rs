@@ -59,9 +59,9 @@ fn large_world() -> Option<Snapshot> {
     let folder = tempfile::tempdir().ok()?;
     let objects =
         (0..1000).map(|number| definition(number, "eth1")).chain((0..200).map(|number| cluster(number, "v19")));
-    let text: String = objects.map(|object| format!("---\n{object}\n")).collect();
+    let text: Vec<String> = objects.map(|object| format!("---\n{object}\n")).collect();
     let file = folder.path().join("world.yaml");
-    std::fs::write(&file, text).ok()?;
+    std::fs::write(&file, text.concat()).ok()?;
     let checks = Checks { address_ranges: AddressRanges::Write, ..Checks::default() };
     let (world, _) = manifests::load(&[file], catalogue, Settings { checks, ..Settings::default() }).ok()?;
     Some(world.snapshot())

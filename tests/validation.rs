@@ -95,6 +95,10 @@ fn routeless() -> String {
     MACVLAN.replace(r#", "routes": [{"dst": "192.168.252.0/22"}]"#, "").replace("10.9.", "10.11.")
 }
 
+fn patch_of_old<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["patch", "cephcluster", "old", "-n", "rook-ceph", "--type=merge", "-p"], more].concat()
+}
+
 struct Test<'p> {
     plane: &'p ControlPlane,
 }
@@ -255,14 +259,11 @@ impl Test<'_> {
 
     fn what_changes_no_spec_is_silent(&self) {
         say("what changes no spec is silent, also of an object with an old fault, while everything is refused");
-        fn patch<'a>(more: &[&'a str]) -> Vec<&'a str> {
-            [&["patch", "cephcluster", "old", "-n", "rook-ceph", "--type=merge", "-p"], more].concat()
-        }
-        self.silently(&patch(&[r#"{"status":{"phase":"Ready"}}"#, "--subresource=status"]));
+        self.silently(&patch_of_old(&[r#"{"status":{"phase":"Ready"}}"#, "--subresource=status"]));
         assert_eq!(self.plane.get(&["cephcluster", "old", "-n", "rook-ceph"])["status"]["phase"], "Ready");
         self.silently(&["label", "cephcluster", "old", "-n", "rook-ceph", "a=b"]);
-        self.silently(&patch(&[r#"{"metadata":{"finalizers":["example.com/kept"]}}"#]));
-        let (_, said) = self.plane.try_kubectl(&patch(&[r#"{"spec":{"mon":{"count":3}}}"#]), "").unwrap();
+        self.silently(&patch_of_old(&[r#"{"metadata":{"finalizers":["example.com/kept"]}}"#]));
+        let (_, said) = self.plane.try_kubectl(&patch_of_old(&[r#"{"spec":{"mon":{"count":3}}}"#]), "").unwrap();
         let (_, fault) = with("warning");
         assert_eq!(
             said,
@@ -272,7 +273,7 @@ impl Test<'_> {
             )
         );
         self.silently(&["delete", "cephcluster", "old", "-n", "rook-ceph", "--wait=false"]);
-        self.silently(&patch(&[r#"{"metadata":{"finalizers":null}}"#]));
+        self.silently(&patch_of_old(&[r#"{"metadata":{"finalizers":null}}"#]));
         let gone = self.plane.try_kubectl(&["get", "cephcluster", "old", "-n", "rook-ceph"], "").unwrap_err();
         assert!(gone.contains("NotFound"), "{gone}");
     }

@@ -31,8 +31,8 @@ fn denying(deny: Deny) -> Settings {
 fn world(settings: Settings, objects: &[Value]) -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("world.yaml");
-    let text: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
-    std::fs::write(&file, text).unwrap();
+    let text: Vec<String> = objects.iter().map(|object| format!("---\n{object}\n")).collect();
+    std::fs::write(&file, text.concat()).unwrap();
     manifests::load(&[file], Arc::clone(&CATALOGUE), settings).unwrap().0.snapshot()
 }
 
