@@ -150,7 +150,7 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>)
         (_, None) => (
             Rule::AttachmentInUse,
             "",
-            format!("it is used by {who}, and without it none of their pods starts again"),
+            format!("it is used by {who}, whose pods cannot start again without it"),
             "take it out of use first: let them name another network, and wait until their pods have restarted",
         ),
         (Some(old), Some(Err(_))) if works(old) => broken(&who),

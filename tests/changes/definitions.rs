@@ -1,0 +1,123 @@
+//! Attachment definitions: above all those that storage uses.
+
+use rook_multihome::world::{Checks, Deny, InUse, Mode, Settings, Severity};
+use serde_json::{Value, json};
+
+use super::{changed, configured, created, deleted, denying, is_silent, macvlan, public, rules, sound, updated, world};
+
+fn protecting(in_use: InUse) -> Settings {
+    Settings { checks: Checks { in_use, ..Checks::default() }, ..Settings::default() }
+}
+
+/// `public` with another configuration.
+#[allow(clippy::needless_pass_by_value)] // it reads better where it is used
+fn with(pointer: &str, value: Value) -> Value {
+    let config: Value = serde_json::from_str(public()["spec"]["config"].as_str().unwrap()).unwrap();
+    configured("public", &changed(&config, pointer, value))
+}
+
+#[test]
+fn a_definition_in_use_is_kept_where_that_is_asked_for() {
+    for in_use in InUse::ALL {
+        // It has a setting of its own: whoever refuses errors may still want to delete.
+        for deny in [Deny::Never, Deny::From(Severity::Advice)] {
+            let settings = Settings { checks: Checks { in_use, deny, ..Checks::default() }, ..Settings::default() };
+            let judgement = deleted(&world(settings.clone(), &[public(), sound()]), &public());
+            let said = "NetworkAttachmentDefinition rook-ceph/public: it is used by CephCluster rook-ceph/my-cluster (public), whose pods cannot start again without it; take it out of use first: let them name another network, and wait until their pods have restarted (attachment-in-use)";
+            match in_use {
+                InUse::Warn => assert_eq!(judgement.warnings(), [format!("rook-multihome: {said}")]),
+                InUse::Deny => {
+                    assert_eq!(judgement.refusal().unwrap(), format!("rook-multihome refuses this: {said}"));
+                }
+            }
+            assert_eq!(judgement.is_refused(), in_use == InUse::Deny);
+            assert!(is_silent(&deleted(&world(settings, &[public()]), &public())), "nobody uses it");
+        }
+    }
+    let audited = Settings { mode: Mode::Audit, ..protecting(InUse::Deny) };
+    let judgement = deleted(&world(audited, &[public(), sound()]), &public());
+    assert!(!judgement.is_refused() && judgement.warnings()[0].contains("would have refused this"));
+    let off = Settings { mode: Mode::Off, ..protecting(InUse::Deny) };
+    assert!(is_silent(&deleted(&world(off, &[public(), sound()]), &public())));
+}
+
+#[test]
+fn a_definition_that_a_storage_network_uses_is_in_use() {
+    let network = json!({
+        "apiVersion": "multihome.rook.io/v1alpha1", "kind": "StorageNetwork",
+        "metadata": {"name": "tenant", "namespace": "rook-ceph"},
+        "spec": {"podSelector": {}, "provider": "multus", "defaultNetwork": "public"},
+    });
+    let judgement = deleted(&world(protecting(InUse::Deny), &[public(), network]), &public());
+    assert!(judgement.refusal().unwrap().contains("used by StorageNetwork rook-ceph/tenant (defaultNetwork)"));
+}
+
+#[test]
+fn a_change_of_a_definition_in_use_is_said() {
+    let unreadable = changed(&public(), "/spec/config", json!("{"));
+    let failing = with("/ipam/range", json!("192.168.0.0/99"));
+    let broken: &[&str] = &["attachment-in-use"];
+    let elsewhere: &[&str] = &["attachment-changed"];
+    for (old, new, expected, words) in [
+        (public(), unreadable.clone(), broken, "no pod can be attached to it any more"),
+        (public(), failing.clone(), broken, "no pod can be attached to it any more"),
+        (public(), with("/master", json!("eth9")), elsewhere, "the master changes"),
+        (public(), with("/type", json!("bridge")), elsewhere, "the plugin changes"),
+        (public(), with("/ipam/range", json!("192.168.0.0/17")), elsewhere, "the range of addresses changes"),
+        (public(), with("/ipam/exclude", json!(["192.168.0.0/24"])), &[], ""),
+        (public(), with("/name", json!("other")), &[], ""),
+        // It did not work before either.
+        (unreadable.clone(), changed(&unreadable, "/spec/config", json!("{{")), &[], ""),
+        (failing, unreadable.clone(), &[], ""),
+        (unreadable, public(), &[], ""),
+    ] {
+        for in_use in InUse::ALL {
+            let snapshot = world(protecting(in_use), &[old.clone(), sound()]);
+            let judgement = updated(&snapshot, &old, &new);
+            let of_the_change: Vec<String> = rules(&judgement)
+                .into_iter()
+                .filter(|rule| rule.contains("attachment-in-use") || rule.contains("attachment-changed"))
+                .collect();
+            let is_refused = in_use == InUse::Deny && expected == broken;
+            let expected: Vec<String> =
+                expected.iter().map(|rule| if is_refused { format!("!{rule}") } else { (*rule).to_owned() }).collect();
+            assert_eq!(of_the_change, expected, "{old} {new}");
+            assert_eq!(judgement.is_refused(), is_refused);
+            let said = [judgement.warnings(), judgement.refusal().into_iter().collect()].concat().join("\n");
+            assert!(said.contains(words), "{said}");
+            let unused = world(protecting(in_use), std::slice::from_ref(&old));
+            let judgement = updated(&unused, &old, &new);
+            assert!(!rules(&judgement).iter().any(|rule| rule.contains("attachment-")), "nobody uses it");
+        }
+    }
+}
+
+#[test]
+fn a_network_elsewhere_is_a_warning_like_others() {
+    let snapshot = world(denying(Deny::From(Severity::Warning)), &[public(), sound()]);
+    let judgement = updated(&snapshot, &public(), &with("/master", json!("eth9")));
+    assert_eq!(rules(&judgement), ["!attachment-changed"]);
+}
+
+#[test]
+fn a_definition_that_nothing_can_be_attached_with_is_refused_as_an_error() {
+    let bad = changed(&public(), "/spec/config", json!("{\"type\": \"macvlan\", \"master\": }"));
+    let judgement = created(&world(Settings::default(), &[]), &bad);
+    assert_eq!(rules(&judgement), ["config-unreadable"]);
+    assert!(created(&world(denying(Deny::From(Severity::Error)), &[]), &bad).is_refused());
+    let snapshot = world(denying(Deny::From(Severity::Error)), &[bad.clone(), sound()]);
+    let mended = updated(&snapshot, &bad, &public());
+    assert!(is_silent(&mended), "{:?}", mended.warnings());
+}
+
+#[test]
+fn what_a_definition_does_to_its_users_is_said_of_it() {
+    let nothing = configured("public", &macvlan(json!({})));
+    let snapshot = world(Settings::default(), &[sound()]);
+    let judgement = created(&snapshot, &nothing);
+    assert_eq!(rules(&judgement), ["no-addresses"]);
+    assert!(
+        is_silent(&created(&world(Settings::default(), &[]), &nothing)),
+        "others may want a network without addresses"
+    );
+}
