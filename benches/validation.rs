@@ -42,7 +42,7 @@ fn definition(number: u32, master: &str) -> Value {
 fn cluster(number: u32, image: &str) -> Value {
     let nodes: Vec<Value> =
         (0..20).map(|node| json!({"name": format!("host-{node}"), "deviceFilter": "^sd."})).collect();
-    let public = if number % 2 == 0 { "storage-0/net-0" } else { "net-0" };
+    let public = if number.is_multiple_of(2) { "storage-0/net-0" } else { "net-0" };
     json!({
         "apiVersion": "ceph.rook.io/v1", "kind": "CephCluster",
         "metadata": {"namespace": format!("storage-{number}"), "name": "my-cluster"},
