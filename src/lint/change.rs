@@ -111,6 +111,17 @@ impl Change<'_> {
     }
 }
 
+impl Versions<'_> {
+    /// Whether the object before and after surely says the same about networks.
+    pub(super) fn read_the_same(&self) -> bool {
+        match (&self.old, &self.new) {
+            (Some(Candidate::Cluster(old)), Some(Candidate::Cluster(new))) => old == new,
+            // A change of their spec is nearly always one of networks.
+            (Some(_) | None, _) => false,
+        }
+    }
+}
+
 impl Candidate {
     /// What is done about it, where it says so itself.
     pub(super) fn mode(&self) -> Option<Mode> {

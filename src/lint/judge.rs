@@ -76,9 +76,15 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     let found = |candidate: Option<&Candidate>| {
         candidate.map(|candidate| lint_candidate(Scene::with(snapshot, candidate), candidate)).unwrap_or_default()
     };
-    let before = if change.operation == Operation::Update { found(versions.old.as_ref()) } else { Vec::new() };
+    let now = found(versions.new.as_ref());
+    let before = match change.operation {
+        // What is not read has changed, such as the version of Ceph.
+        Operation::Update if versions.read_the_same() => now.clone(),
+        Operation::Update if !now.is_empty() => found(versions.old.as_ref()),
+        Operation::Create | Operation::Update | Operation::Delete => Vec::new(),
+    };
     let mut findings: Vec<Judged> = Vec::new();
-    for finding in found(versions.new.as_ref()) {
+    for finding in now {
         let is_new = !before.iter().any(|earlier| is_same(earlier, &finding, subject.as_ref()));
         // Advice that was there already has been heard.
         if is_new || finding.rule.severity() != Severity::Advice {

@@ -18,7 +18,7 @@ pub const MODE_ANNOTATION: &str = "multihome.rook.io/mode";
 pub const ALLOWED_NAMESPACES_ANNOTATION: &str = "multihome.rook.io/allowed-namespaces";
 
 /// One storage cluster.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// The storage system.
     pub system: SystemName,
