@@ -90,8 +90,7 @@ impl Change<'_> {
         Some(Versions { old: read(self.old), new: read(self.new), kind: described })
     }
 
-    /// The object with its namespace, name and moment of creation, which the API server may have left to the request, or not
-    /// chosen yet. What is being created is younger than all that is there.
+    /// The object with its namespace and name, which the API server may have left to the request, or not chosen yet.
     fn named(&self, object: &Value) -> Value {
         let mut named = object.clone();
         if let Some(metadata) = named.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -102,9 +101,6 @@ impl Change<'_> {
             if is_empty(metadata.get("name")) {
                 let generated = metadata.get("generateName").cloned().unwrap_or_else(|| "new".into());
                 metadata.insert("name".to_owned(), generated);
-            }
-            if is_empty(metadata.get("creationTimestamp")) {
-                metadata.insert("creationTimestamp".to_owned(), "9999-12-31T23:59:59Z".into());
             }
         }
         named

@@ -38,7 +38,7 @@ pub(super) fn unreadable(name: &AttachmentRef, error: &AttachmentError, uses: &[
 
 /// Everything that is found in one definition that Multus can load.
 pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
-    let mut found = Found { used, users: used.users(), findings: Vec::new() };
+    let mut found = Found { used, findings: Vec::new() };
     found.faults();
     if !used.uses.is_empty() {
         found.device();
@@ -69,14 +69,13 @@ fn has_no_addresses(definition: &AttachmentDefinition) -> bool {
 
 struct Found<'c> {
     used: Used<'c>,
-    users: Vec<Subject>,
     findings: Vec<Finding>,
 }
 
 impl Found<'_> {
     fn add(&mut self, rule: Rule, field: &str, fault: String, mend: &str) {
         let finding = Finding::new(rule, self.used.subject(), field, fault, mend);
-        self.findings.push(finding.with(self.users.clone()));
+        self.findings.push(finding.with(self.used.users()));
     }
 
     fn faults(&mut self) {
@@ -199,6 +198,9 @@ impl Found<'_> {
         if ipam.failure().is_some() || ipam.faults.iter().any(is_shared) {
             return;
         }
+        if u64::from(most) >= self.most_needed(per) {
+            return;
+        }
         let mut needs: Vec<(Subject, Needed)> = Vec::new();
         for user in self.used.uses {
             let (subject, needed) = (user.declaration.subject(), needed(checker, user));
@@ -225,6 +227,16 @@ impl Found<'_> {
             Scope::Cluster | Scope::Node => return,
         };
         self.add(Rule::RangeTooSmall, IPAM, fault, "give a larger range, or exclude less");
+    }
+
+    /// More addresses than that are never too few. Who exactly needs how many takes longer to find out, and mostly need not be.
+    fn most_needed(&self, per: Scope) -> u64 {
+        let clusters = self.used.uses.iter().filter_map(|user| user.declaration.cluster);
+        let most = clusters.map(|cluster| cluster.size.hosts.saturating_mul(PODS_PER_HOST).max(cluster.size.members));
+        match per {
+            Scope::Cluster => most.fold(0, u64::saturating_add),
+            Scope::Node => PODS_PER_HOST,
+        }
     }
 
     /// The kubelet and the CSI drivers mount in the network of the host, which a macvlan or ipvlan interface does not reach over

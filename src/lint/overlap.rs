@@ -14,7 +14,7 @@ use super::definition::any_overlap;
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::Scene;
-use crate::network::cidr::Family;
+use crate::network::cidr::{self, Family};
 use crate::network::ipam::{Account, AddressRange, Source};
 use crate::network::{AttachmentDefinition, AttachmentRef};
 
@@ -82,9 +82,8 @@ impl<'s> Placed<'s> {
 /// What is found in the addresses of one definition that storage uses, and in what surrounds it.
 pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let users = used.users();
     let mut add = |rule, fault, mend: &str| {
-        findings.push(Finding::new(rule, used.subject(), IPAM, fault, mend).with(users.clone()));
+        findings.push(Finding::new(rule, used.subject(), IPAM, fault, mend).with(used.users()));
     };
     let surroundings = &checker.settings().checks.surroundings;
     let ipam = &used.definition.ipam;
@@ -188,12 +187,20 @@ pub(super) fn overlapping<'c>(
     let mut found: Vec<(Placed<'c>, IpAddr)> = if let Some(segments) = checker.segments() {
         segments.get(&segment).into_iter().flatten().copied().filter_map(compared).collect()
     } else {
-        let others = checker.scene.definitions().filter(|(_, _, other)| segment_of(other) == Some(segment));
+        // Ranges are compared first, because of a thousand definitions that leaves few.
+        let others = checker.scene.definitions().filter(|(_, _, other)| have_networks_in_common(definition, other));
+        let others = others.filter(|(_, _, other)| segment_of(other) == Some(segment));
         let others = others.map(|(namespace, name, definition)| Placed { namespace, name, definition });
         others.filter_map(compared).collect()
     };
     found.sort_by_key(|(other, _)| other.key());
     found
+}
+
+/// Whether some ranges of two definitions lie in each other.
+fn have_networks_in_common(one: &AttachmentDefinition, other: &AttachmentDefinition) -> bool {
+    let mut ranges = one.ipam.ranges();
+    ranges.any(|range| other.ipam.ranges().any(|theirs| cidr::overlap(&range.network, &theirs.network)))
 }
 
 /// The first address that two definitions of one segment both hand out, each without knowing of the other.
