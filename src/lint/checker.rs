@@ -3,7 +3,6 @@
 //! An object that is being written is judged while somebody waits for it, so what is not about it is not computed: of a thousand
 //! definitions only those are looked at closely that it names, or that name it.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
@@ -28,7 +27,7 @@ pub(super) struct Checker<'s> {
 enum Reach<'s> {
     /// Everything: each definition is asked about, so what lies on each segment is known beforehand.
     All(Segments<'s>),
-    /// Some objects: of others it is found out when it is needed, if they are among those that anybody names.
+    /// Some objects: which others are used is found out when it is needed, for all of them at once.
     Some(OnceCell<HashSet<AttachmentRef>>),
 }
 
@@ -80,7 +79,8 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
 }
 
 /// Everything that is found about `candidate` in a scene that has it, the worst first: what [`lint`] would find that is about the
-/// object, or that it has a part in ([`Finding::concerns`]), if the object were there as it is here.
+/// object, or that it has a part in ([`Finding::concerns`]), if the object were there as it is here. Of definitions that hand out
+/// the same addresses, here the one that is asked about tells, and there only the first by name.
 #[must_use]
 pub fn lint_candidate(scene: Scene<'_>, candidate: &Candidate) -> Vec<Finding> {
     let subject = candidate.subject();
@@ -167,31 +167,28 @@ impl<'s> Checker<'s> {
         self.uses.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Who uses a definition that may not have been wanted.
-    pub(super) fn uses_of_any(&self, name: &AttachmentRef) -> Cow<'_, [Use<'s>]> {
-        match (self.uses.get(name), &self.reach) {
-            (Some(uses), _) => uses.into(),
-            (None, Reach::All(_)) => Cow::Borrowed(&[]),
-            (None, Reach::Some(named)) => {
-                if named.get_or_init(|| self.scene.named().cloned().collect()).contains(name) {
-                    users_of(self.scene, |other| other == name).collect()
-                } else {
-                    Cow::Borrowed(&[])
-                }
+    /// Whether anybody uses a definition, also one that was not wanted.
+    pub(super) fn is_used(&self, name: &AttachmentRef) -> bool {
+        if !self.uses_of(name).is_empty() {
+            return true;
+        }
+        match &self.reach {
+            Reach::All(_) => false,
+            Reach::Some(used) => {
+                let all =
+                    || users_of(self.scene, |_| true).map(|user| user.network.selection.attachment.clone()).collect();
+                used.get_or_init(all).contains(name)
             }
         }
     }
 
-    /// Whether some pod has the networks of both, so that it is said of its keys what there is to say.
-    pub(super) fn are_together(&self, uses: &[Use<'s>], other: &AttachmentRef) -> bool {
-        let mut users = uses.iter();
-        users.any(|user| {
-            let mut sets = user.declaration.on_one_pod(self.settings()).into_iter();
-            let is_here = |set: &Vec<DeclaredNetwork<'s>>, name: &AttachmentRef| {
-                set.iter().any(|network| network.selection.attachment == *name)
-            };
-            sets.any(|set| is_here(&set, &user.network.selection.attachment) && is_here(&set, other))
-        })
+    /// The definitions whose networks some pod has together with that of `name`, so that it is said of its keys what there is to
+    /// say.
+    pub(super) fn together_with(&self, name: &AttachmentRef) -> HashSet<&'s AttachmentRef> {
+        let declarations = self.uses_of(name).iter().map(|user| user.declaration);
+        let sets = declarations.flat_map(|declaration| declaration.on_one_pod(self.settings()));
+        let is_in = |set: &Vec<DeclaredNetwork<'s>>| set.iter().any(|network| network.selection.attachment == *name);
+        sets.filter(is_in).flatten().map(|network| &network.selection.attachment).collect()
     }
 
     /// What lies on each segment, where that is known beforehand.
@@ -223,15 +220,11 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// The same, and what is found about others because of it.
+    /// The same, and what others have to do with it.
     fn concerning(&self, name: &AttachmentRef) -> Vec<Finding> {
         let mut findings = self.of_attachment(name);
         if let AttachmentState::Usable(definition) = self.scene.attachment(name) {
-            let others = overlap::overlapping(self, name, definition);
-            if !self.uses_of(name).is_empty() {
-                findings.extend(overlap::with_others(self, name, &others));
-            }
-            findings.extend(overlap::of_others(self, name, &others));
+            findings.extend(overlap::with_others(self, name, &overlap::overlapping(self, name, definition)));
         }
         findings
     }

@@ -34,6 +34,15 @@ pub struct Judged {
     pub finding: Finding,
     /// What follows.
     pub verdict: Verdict,
+    /// Whether it was not there before the change.
+    pub is_new: bool,
+}
+
+/// What a change takes away from those who use a definition.
+struct TakenAway {
+    finding: Finding,
+    /// Whether it is missed by somebody whose pods there are, and get networks.
+    is_missed: bool,
 }
 
 /// What follows from a finding.
@@ -91,28 +100,32 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
             findings.push(Judged::new(finding, is_new, checks.deny));
         }
     }
-    let of_the_change = provider_change(change, &versions).into_iter().chain(taken_away(snapshot, change, &versions));
-    findings.extend(of_the_change.map(|finding| {
-        let protects = finding.rule == Rule::AttachmentInUse && checks.in_use == InUse::Deny;
-        let judged = Judged::new(finding, true, checks.deny);
-        if protects { Judged { verdict: Verdict::Refused, ..judged } } else { judged }
-    }));
+    // Multus attaches pods all the same, and they are of no use.
+    let is_useless = |judged: &Judged| matches!(judged.finding.rule, Rule::NoAddresses | Rule::DeviceUnnamed);
+    let is_broken = findings.iter().any(|judged| judged.is_new && is_useless(judged));
+    findings.extend(provider_change(change, &versions).map(|finding| Judged::new(finding, true, checks.deny)));
+    if let Some(TakenAway { finding, is_missed }) = taken_away(snapshot, change, &versions, is_broken) {
+        let is_kept = finding.rule == Rule::AttachmentInUse && is_missed && checks.in_use == InUse::Deny;
+        let verdict = if is_kept { Verdict::Refused } else { Verdict::Said };
+        findings.push(Judged { finding, verdict, is_new: true });
+    }
     findings.sort_by_key(|judged| (judged.verdict == Verdict::Said, judged.finding.rule.severity()));
     Judgement { findings, mode, subject }
 }
 
-/// Whether a finding was there before. In an object that is not the changed one nothing has been mended or broken, so there the
-/// words may differ: a network that is too small stays so whatever number of pods a cluster has now.
+/// Whether a finding was there before: of the same rule, in the same place and, where that is the changed object, about the same
+/// others. The words may differ, because half a mend is one too, and a network that is too small stays so whatever number of pods
+/// a cluster has now.
 fn is_same(earlier: &Finding, now: &Finding, changed: Option<&Subject>) -> bool {
-    let is_elsewhere = changed != Some(&now.subject);
     let is_there = earlier.rule == now.rule && earlier.subject == now.subject && earlier.field == now.field;
-    earlier == now || (is_elsewhere && is_there)
+    is_there && (changed != Some(&now.subject) || earlier.with == now.with)
 }
 
 impl Judged {
     fn new(finding: Finding, is_new: bool, deny: Deny) -> Self {
-        let is_reason = is_new && finding.rule != Rule::AttachmentInUse && deny.covers(finding.rule.severity());
-        Self { finding, verdict: if is_reason { Verdict::Refused } else { Verdict::Said } }
+        // A StorageNetwork that comes before its cluster is in good time, not wrong.
+        let is_reason = is_new && finding.rule != Rule::ClusterMissing && deny.covers(finding.rule.severity());
+        Self { finding, verdict: if is_reason { Verdict::Refused } else { Verdict::Said }, is_new }
     }
 }
 
@@ -136,7 +149,8 @@ fn provider_change(change: &Change<'_>, versions: &Versions<'_>) -> Option<Findi
 }
 
 /// A definition that storage uses, and that is deleted or changed so that its pods notice.
-fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>) -> Option<Finding> {
+/// `is_broken` says whether something else is found that is new with the change, and keeps pods from working.
+fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>, is_broken: bool) -> Option<TakenAway> {
     let Some(Candidate::Attachment(name, old)) = &versions.old else { return None };
     let new = match (&versions.new, change.operation) {
         (_, Operation::Delete) => None,
@@ -160,7 +174,7 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>)
             "take it out of use first: let them name another network, and wait until their pods have restarted",
         ),
         (Some(old), Some(Err(_))) if works(old) => broken(&who),
-        (Some(old), Some(Ok(new))) if works(old) && !works(new) => broken(&who),
+        (Some(old), Some(Ok(new))) if works(old) && (is_broken || !works(new)) => broken(&who),
         (Some(old), Some(Ok(new))) => (
             Rule::AttachmentChanged,
             CONFIG,
@@ -172,7 +186,14 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>)
         ),
         (Some(_) | None, Some(_)) => return None,
     };
-    Some(Finding::new(rule, subject(name), field, fault, mend).with(used.users()))
+    let is_missed = uses.iter().any(|user| {
+        let has_pods = user.declaration.system.is_none() || user.declaration.cluster.is_some();
+        let settings = snapshot.settings();
+        // Where all is only looked at, it is said what would be refused.
+        let least = settings.mode.max(Mode::Enforce);
+        has_pods && user.declaration.mode(settings) <= least
+    });
+    Some(TakenAway { finding: Finding::new(rule, subject(name), field, fault, mend).with(used.users()), is_missed })
 }
 
 fn broken(who: &str) -> (Rule, &'static str, String, &'static str) {

@@ -122,54 +122,49 @@ fn apart_from(source: &Source, hosts: &IpNet) -> String {
     }
 }
 
-/// The others that hand out addresses of a definition which storage uses, of those that [`overlapping`] has found. Of two that
-/// storage uses, the first by name tells.
+/// As many of the others as are named in a finding. There may be thousands, and each would name all the others.
+const NAMED: usize = 32;
+
+/// The others that hand out addresses of a definition, of those that [`overlapping`] has found, where storage uses one of the two.
+/// When everything is looked at, of two that storage uses the first by name tells; else the one that is looked at.
 pub(super) fn with_others(
     checker: &Checker<'_>,
     name: &AttachmentRef,
     others: &[(Placed<'_>, IpAddr)],
 ) -> Option<Finding> {
-    let uses = checker.uses_of_any(name);
-    let mut told: Vec<(Placed<'_>, IpAddr)> = Vec::new();
-    let mut with = Vec::new();
-    let mut of_others = uses.to_vec();
-    for (other, shared) in others {
-        let reference = other.reference();
-        let users = checker.uses_of_any(&reference);
-        let tells = users.is_empty() || (&*name.namespace, &*name.name) < other.key();
-        if tells && !checker.are_together(&uses, &reference) {
-            told.push((*other, *shared));
-            with.push(Subject::attachment(other.namespace, other.name));
-            of_others.extend(users.iter().copied());
-        }
+    if others.is_empty() {
+        return None;
     }
-    let (first, shared) = told.first()?;
-    let more = match told.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let (uses, together) = (checker.uses_of(name), checker.together_with(name));
+    let looks_at_all = checker.segments().is_some();
+    let mut told = others.iter().filter(|(other, _)| {
+        let reference = other.reference();
+        let is_used = checker.is_used(&reference);
+        let tells = match (uses.is_empty(), is_used) {
+            (true, false) => false,
+            (_, true) if looks_at_all => (&*name.namespace, &*name.name) < other.key(),
+            _ => true,
+        };
+        tells && !together.contains(&reference)
+    });
+    let (first, shared) = told.next()?;
+    let mut with = vec![Subject::attachment(first.namespace, first.name)];
+    let mut of_others = uses.to_vec();
+    of_others.extend(checker.uses_of(&first.reference()));
+    let mut more = 0;
+    for (other, _) in told {
+        if with.len() < NAMED {
+            with.push(Subject::attachment(other.namespace, other.name));
+            of_others.extend(checker.uses_of(&other.reference()));
+        }
+        more += 1;
+    }
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let fault = format!("{shared} can be handed out twice, here and by {}/{}{more}", first.namespace, first.name);
     with.extend(users(&of_others));
     let mend = "give each a range of its own, or exclude in each what the other hands out";
     let subject = Subject::attachment(&name.namespace, &name.name);
     Some(Finding::new(Rule::RangesOverlap, subject, IPAM, fault, mend).with(with))
-}
-
-/// What others that storage uses tell of a definition.
-pub(super) fn of_others(checker: &Checker<'_>, name: &AttachmentRef, others: &[(Placed<'_>, IpAddr)]) -> Vec<Finding> {
-    let is_used = !checker.uses_of_any(name).is_empty();
-    let subject = Subject::attachment(&name.namespace, &name.name);
-    let mut findings = Vec::new();
-    for (other, _) in others {
-        let reference = other.reference();
-        let tells = !is_used || other.key() < (&*name.namespace, &*name.name);
-        if tells && !checker.uses_of_any(&reference).is_empty() {
-            let of_other = overlapping(checker, &reference, other.definition);
-            let finding = with_others(checker, &reference, &of_other);
-            findings.extend(finding.filter(|finding| finding.concerns(&subject)));
-        }
-    }
-    findings
 }
 
 /// The definitions that hand out the same addresses on the same segment, each with the first address that both do; by namespace

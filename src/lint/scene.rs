@@ -118,17 +118,6 @@ impl<'s> Scene<'s> {
         own.chain(networks.map(move |network| self.declaration_of(network)))
     }
 
-    /// Every definition that is named in a declaration, whether it counts or not.
-    pub(super) fn named(self) -> impl Iterator<Item = &'s AttachmentRef> {
-        let own = self.clusters().flat_map(|(_, cluster)| cluster.network.selections.values());
-        let declared = self.storage_networks().filter_map(|network| network.declared.as_ref().ok());
-        let others = declared.flat_map(|declared| {
-            let on_nodes = declared.node_interfaces.iter().flat_map(|nodes| nodes.selections.values());
-            declared.spec.selections.values().chain(on_nodes).chain(&declared.default_network)
-        });
-        own.chain(others).map(|selection| &selection.attachment)
-    }
-
     /// Whether anything comes of a declaration: not where an older StorageNetwork is about the same cluster, nor where one is to
     /// have no effect. (A cluster's own resource is read by its operator, whatever the mode is here.)
     #[must_use]

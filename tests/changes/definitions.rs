@@ -93,10 +93,10 @@ fn a_change_of_a_definition_in_use_is_said() {
 }
 
 #[test]
-fn a_network_elsewhere_is_a_warning_like_others() {
+fn a_network_elsewhere_is_never_refused() {
     let snapshot = world(denying(Deny::From(Severity::Warning)), &[public(), sound()]);
     let judgement = updated(&snapshot, &public(), &with("/master", json!("eth9")));
-    assert_eq!(rules(&judgement), ["!attachment-changed"]);
+    assert_eq!(rules(&judgement), ["attachment-changed"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use rook_multihome::lint::{Candidate, Finding, Scene, Subject, lint, lint_candidate};
+use rook_multihome::lint::{Candidate, Finding, Rule, Scene, Subject, lint, lint_candidate};
 use rook_multihome::network::{AttachmentRef, NetworkSelection};
 use rook_multihome::world::{Entry, Isolation, Mode, ObjectKind, Settings, Snapshot, World};
 use serde_json::{Value, json};
@@ -227,7 +227,15 @@ proptest! {
                 prop_assert!(found.is_sorted_by_key(|finding| finding.rule.severity()));
                 let mut found: Vec<&Finding> = found.iter().collect();
                 found.sort();
-                prop_assert_eq!(&found, &expected, "{:?}", subject);
+                let overlaps = |findings: &mut Vec<&Finding>| {
+                    let before = findings.len();
+                    findings.retain(|finding| finding.rule != Rule::RangesOverlap);
+                    findings.len() < before
+                };
+                // Of two definitions it is not always the same one that tells of both.
+                let mut others = expected.clone();
+                prop_assert_eq!(overlaps(&mut found), overlaps(&mut others), "{:?}", subject);
+                prop_assert_eq!(&found, &others, "{:?}", subject);
             }
         }
     }
