@@ -269,8 +269,7 @@ impl<'s> Found<'_, 's> {
         }
     }
 
-    /// Addresses outside of what is declared, of the families that are declared at all. Exclusions between the bounds are passed
-    /// over: what lies between two declared addresses is taken to be declared.
+    /// Addresses outside of what is declared that some pod may be given, of the families that are declared at all.
     fn declared_ranges(&mut self, networks: Networks<'s>, key: &NetworkKey, selection: &NetworkSelection) {
         let Some(declared) = networks.spec.address_ranges.get(key).filter(|declared| !declared.is_empty()) else {
             return;
@@ -282,15 +281,15 @@ impl<'s> Found<'_, 's> {
             let has_none = !families.into_iter().any(|family| has_family(declared, family));
             has_none || has_family(declared, Family::of_range(&range.network))
         };
-        let is_declared = |address| declared.iter().any(|declared| declared.contains(&address));
-        let mut outside = definition.ipam.ranges().filter(is_meant);
-        let Some(outside) = outside.find(|range| !is_declared(range.first) || !is_declared(range.last)) else { return };
+        let ranges = definition.ipam.ranges().filter(is_meant);
+        let mut outside = ranges.filter_map(|range| Some((range, range.first_outside(declared)?)));
+        let Some((outside, address)) = outside.next() else { return };
         let name = &selection.attachment;
         let network = outside.network;
         let has_part =
             declared.iter().any(|declared| AddressRange::all_of(*declared).first_in_common(outside).is_some());
         let fault = if has_part {
-            format!("{name} hands out addresses of {network}, of which only a part is declared")
+            format!("{name} hands out addresses of {network}, and {address} among them is not declared")
         } else {
             format!("{name} hands out addresses of {network}, which is not declared")
         };

@@ -232,7 +232,10 @@ impl Found<'_> {
     /// More addresses than that are never too few. Who exactly needs how many takes longer to find out, and mostly need not be.
     fn most_needed(&self, per: Scope) -> u64 {
         let clusters = self.used.uses.iter().filter_map(|user| user.declaration.cluster);
-        let most = clusters.map(|cluster| cluster.size.hosts.saturating_mul(PODS_PER_HOST).max(cluster.size.members));
+        let most = clusters.map(|cluster| {
+            let named = cluster.size.roles.iter().map(|(_, pods)| *pods).chain([cluster.size.members]);
+            named.fold(cluster.size.hosts.saturating_mul(PODS_PER_HOST), u64::max)
+        });
         match per {
             Scope::Cluster => most.fold(0, u64::saturating_add),
             Scope::Node => PODS_PER_HOST,
@@ -336,9 +339,9 @@ fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
         Some(kind) if !kind.size.hosts.is_empty() => cluster.size.hosts,
         Some(_) | None => return Needed { certain: cluster.size.members, ..Needed::default() },
     };
-    match declaration.roles_of(key, checker.settings()).len() {
-        0 => Needed::default(),
-        1 => Needed { certain: 0, advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
+    match declaration.roles_of(key, checker.settings()).as_slice() {
+        [] => Needed::default(),
+        [role] => Needed { certain: cluster.size.of_role(role), advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
         _ => Needed { certain: cluster.size.members, advised: hosts.saturating_mul(PODS_PER_HOST), hosts },
     }
 }

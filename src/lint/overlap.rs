@@ -15,7 +15,7 @@ use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::Scene;
 use crate::network::cidr::{self, Family};
-use crate::network::ipam::{Account, AddressRange, Source};
+use crate::network::ipam::{AddressRange, Reach, Source};
 use crate::network::{AttachmentDefinition, AttachmentRef};
 
 const IPAM: &str = "spec.config: ipam";
@@ -206,12 +206,13 @@ fn handed_out_twice(one: &AttachmentDefinition, other: &AttachmentDefinition) ->
         return None;
     }
     let both_whereabouts = sources == (&Source::Whereabouts, &Source::Whereabouts);
-    if both_whereabouts && [one, other].iter().all(|definition| definition.ipam.account == Account::OfAllRanges) {
+    let one_account = both_whereabouts && one.ipam.account.name == other.ipam.account.name;
+    if one_account && [one, other].iter().all(|definition| definition.ipam.account.reach == Reach::OfAllRanges) {
         return None;
     }
     let pairs = one.ipam.ranges().flat_map(|range| other.ipam.ranges().map(move |theirs| (range, theirs)));
-    // Definitions of whereabouts with the same range have one account.
-    let mut apart = pairs.filter(|(range, theirs)| !(both_whereabouts && range.network == theirs.network));
+    // Definitions of whereabouts with the same range have one account, unless they name different ones.
+    let mut apart = pairs.filter(|(range, theirs)| !(one_account && range.network == theirs.network));
     apart.find_map(|(range, theirs)| range.first_in_common(theirs))
 }
 

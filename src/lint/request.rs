@@ -17,8 +17,10 @@ enum Answer {
     Same,
     /// No pod can be attached, and why.
     Refused(&'static str),
-    /// Something else, as the rest of a sentence.
-    Otherwise(&'static str),
+    /// Every pod gets it beside what it gets anyway, as the rest of a sentence, and what to do about that.
+    Beside(&'static str, &'static str),
+    /// Nothing comes of it, as the rest of a sentence.
+    Nothing(&'static str),
     /// Nobody knows.
     Unknown,
 }
@@ -44,20 +46,24 @@ impl<'s> Found<'_, 's> {
         let asked = &[network.selection];
         // On one node alone there may be one pod alone, and pods that somebody selects by labels may be one.
         let is_for_many = self.declaration.has_many_pods() && !matches!(network.place, Place::Nodes(..));
+        if matches!(answer, Answer::Same | Answer::Beside(..)) && is_for_many {
+            let fault = format!("it asks for {what}, and every pod that gets this network would have the same");
+            let mend = "leave ips and mac out of the selector";
+            self.add_with(Rule::AddressForAll, network.place, fault, mend, asked);
+        }
         match answer {
-            Answer::Same if is_for_many => {
-                let fault = format!("it asks for {what}, and every pod that gets this network would have the same");
-                let mend = "leave ips and mac out of the selector";
-                self.add_with(Rule::AddressForAll, network.place, fault, mend, asked);
-            }
             Answer::Refused(why) => {
                 let fault = format!("it asks for {what}, and {why}");
                 let mend = "leave ips out of the selector";
                 self.add_with(Rule::AddressesRefused, network.place, fault, mend, asked);
             }
-            Answer::Otherwise(why) => {
+            Answer::Beside(why, mend) => {
                 let fault = format!("it asks for {what}, and {why}");
-                let mend = "leave it out of the selector, or mend the definition";
+                self.add_with(Rule::CapabilityMissing, network.place, fault, mend, asked);
+            }
+            Answer::Nothing(why) => {
+                let fault = format!("it asks for {what}, and {why}");
+                let mend = "leave it out of the selector";
                 self.add_with(Rule::CapabilityMissing, network.place, fault, mend, asked);
             }
             Answer::Same | Answer::Unknown => {}
@@ -70,15 +76,17 @@ fn of_addresses(definition: &AttachmentDefinition, addresses: &[String]) -> Answ
     let is_bare = addresses.iter().any(|address| !address.contains('/'));
     match &definition.ipam.source {
         Source::Static if is_bare => Answer::Refused("static refuses an address without a prefix length"),
-        Source::Static if !allows && !definition.ipam.pools.is_empty() => Answer::Otherwise(
+        Source::Static if !allows && !definition.ipam.pools.is_empty() => Answer::Beside(
             "pods get it beside the addresses of the definition, which lacks the capability ips to replace them",
+            "leave it out of the selector, or give the definition the capability ips, or no addresses",
         ),
         Source::HostLocal if addresses.len() > 1 => Answer::Refused("host-local takes one address and fails with more"),
         Source::Whereabouts if is_bare => Answer::Refused("whereabouts refuses an address without a prefix length"),
-        Source::Whereabouts => Answer::Otherwise(
+        Source::Whereabouts => Answer::Beside(
             "whereabouts gives each pod one of its own all the same, and adds this one without keeping account of it",
+            "leave it out of the selector",
         ),
-        Source::Dhcp => Answer::Otherwise("the DHCP server does not hear of it"),
+        Source::Dhcp => Answer::Nothing("the DHCP server does not hear of it"),
         Source::Ovn(_) if !definition.ipam.pools.is_empty() => {
             Answer::Refused("OVN-Kubernetes refuses that in a network with subnets")
         }
@@ -89,7 +97,7 @@ fn of_addresses(definition: &AttachmentDefinition, addresses: &[String]) -> Answ
 
 fn of_hardware(definition: &AttachmentDefinition) -> Answer {
     match definition.plugin().map(|plugin| &*plugin.kind) {
-        Some("ipvlan") => Answer::Otherwise("interfaces of ipvlan have the hardware address of their master"),
+        Some("ipvlan") => Answer::Nothing("interfaces of ipvlan have the hardware address of their master"),
         Some("macvlan" | "bridge" | "sriov") => Answer::Same,
         Some(_) | None => Answer::Unknown,
     }

@@ -52,7 +52,11 @@ impl<'s> Found<'_, 's> {
 
     /// Whether what stands for one key on different nodes is one network for those who use it.
     pub(super) fn nodes(&mut self, used: &[DeclaredNetwork<'s>]) {
-        let mtu = |found: &Self, network: &DeclaredNetwork<'_>| found.definition(network.selection)?.plugin()?.mtu;
+        // What a later plugin of the chain sets counts, as tuning does of containernetworking/plugins.
+        let mtu = |found: &Self, network: &DeclaredNetwork<'_>| {
+            let definition = found.definition(network.selection)?;
+            definition.plugins().iter().rev().find_map(|plugin| plugin.mtu)
+        };
         for (index, network) in used.iter().enumerate() {
             let Some((key, own)) = network.key().zip(mtu(self, network)) else { continue };
             let mut others = used[..index].iter().filter(|other| other.key() == Some(key));

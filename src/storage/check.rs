@@ -53,6 +53,10 @@ fn check_clusters(system: &System) -> Result<(), String> {
                 resource.kind, resource.group
             ));
         }
+        if let Some(role) = cluster.size.roles.keys().find(|name| !system.roles.iter().any(|role| role.name == **name))
+        {
+            return Err(format!("clusters[{position}].size.roles: {role} is not among the roles"));
+        }
         let named_by = cluster.named_by.as_deref().map_or(Ok(()), check_label_key);
         named_by
             .map_err(|fault| format!("clusters[{position}].namedBy: {fault}; write the key of a label of the pods"))?;
@@ -277,6 +281,11 @@ roles:
                 "Shelf of a.b is given twice",
             ),
             ("namedBy: shelf/name", "namedBy: 'no label'", "clusters[0].namedBy: \"no label\" is no key of a label"),
+            (
+                "namedBy: shelf/name",
+                "size: { roles: { book: [spec.books] } }",
+                "clusters[0].size.roles: book is not among the roles",
+            ),
             ("nameFromLabel: room", "nameFromLabel: ''", "hostOverride.nameFromLabel: a key is empty"),
             ("{ app: store }", "{ a p p: store }", "\"a p p\" is no key of a label"),
             ("{ app: store }", "{ app: 'not a label!' }", "the label pattern \"not a label!\" matches no value"),

@@ -1,5 +1,6 @@
 //! A storage system: the resources that stand for its clusters, its network keys and its roles.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::check::check;
 use super::labels::{LabelRule, Labels, Matched, RuleIndex};
 use super::names::NAME_LENGTH;
 use super::resource::{FieldPath, Resource};
-use super::role::{Role, RoleEntry};
+use super::role::{Role, RoleEntry, RoleName};
 use super::workload::WorkloadKind;
 use crate::api::{LABEL_KEY, PLAIN_NAME};
 use crate::network::NetworkKey;
@@ -75,6 +76,9 @@ pub struct SizeFields {
     /// How many pods with networks it has: the sum of these.
     #[serde(default)]
     pub members: Vec<FieldPath>,
+    /// How many of the members are of a role, where that is said apart: the sum of these.
+    #[serde(default)]
+    pub roles: BTreeMap<RoleName, Vec<FieldPath>>,
 }
 
 /// One network key of a system.

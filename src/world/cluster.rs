@@ -49,12 +49,14 @@ pub struct Cluster {
 }
 
 /// How large a cluster is at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterSize {
     /// How many hosts have pods of it; none where that is not said.
     pub hosts: u64,
     /// How many of its pods are named in its spec.
     pub members: u64,
+    /// How many of these are of a role, for the roles of which it says so.
+    pub roles: Box<[(RoleName, u64)]>,
 }
 
 /// The namespaces whose pods may ask for the network of a cluster's clients.
@@ -112,6 +114,7 @@ impl Cluster {
                 Err(problem) => other_problems.push(problem),
             }
         }
+        let sum = |paths: &[FieldPath]| paths.iter().fold(0_u64, |sum, path| sum.saturating_add(path.count_in(object)));
         let resource = &kind.resource;
         Self {
             system: system.name.clone(),
@@ -128,9 +131,18 @@ impl Cluster {
             allowed: AllowedNamespaces::of(allowed.split(',')),
             size: ClusterSize {
                 hosts: kind.size.hosts.iter().map(|path| path.count_in(object)).max().unwrap_or_default(),
-                members: kind.size.members.iter().fold(0, |sum, path| sum.saturating_add(path.count_in(object))),
+                members: sum(&kind.size.members),
+                roles: kind.size.roles.iter().map(|(role, paths)| (role.clone(), sum(paths))).collect(),
             },
         }
+    }
+}
+
+impl ClusterSize {
+    /// How many pods of `role` its spec names; none where it does not say.
+    #[must_use]
+    pub fn of_role(&self, role: &str) -> u64 {
+        self.roles.iter().find(|(name, _)| name.as_str() == role).map_or(0, |(_, pods)| *pods)
     }
 }
 

@@ -45,8 +45,18 @@ pub struct Ipam {
 }
 
 /// What is looked at before an address is handed out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Which ranges are.
+    pub reach: Reach,
+    /// Under which name whereabouts keeps account, where one is given: accounts of different names know nothing of each other
+    /// (`network_name`; whereabouts `IPPoolName` and `normalizeIP`).
+    pub name: Option<Box<str>>,
+}
+
+/// Of which ranges there is one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Account {
+pub enum Reach {
     /// What has been handed out of the same range.
     #[default]
     OfRange,

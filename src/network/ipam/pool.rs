@@ -118,25 +118,18 @@ impl AddressRange {
     /// The first address that both hand out.
     #[must_use]
     pub fn first_in_common(&self, other: &Self) -> Option<IpAddr> {
-        let mut address = self.first.max(other.first);
-        let last = self.last.min(other.last);
         if !cidr::overlap(&self.network, &other.network) {
             return None;
         }
-        // Each step leaves an exclusion or a gateway behind for good.
-        while address <= last {
-            let of_both = |range: &Self| {
-                let excluded = range.excluded.iter().filter(|excluded| excluded.contains(&address));
-                let end = excluded.map(IpNet::broadcast).max();
-                end.or_else(|| (range.gateway == Gateway::Reserved(address)).then_some(address))
-            };
-            match of_both(self).max(of_both(other)) {
-                None => return Some(address),
-                Some(end) if end >= last => return None,
-                Some(end) => address = cidr::after(end, 1),
-            }
-        }
-        None
+        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
+        first_beside(self.taken(first, last).chain(other.taken(first, last)), first, last)
+    }
+
+    /// The first address that is handed out and lies in none of `networks`.
+    #[must_use]
+    pub fn first_outside(&self, networks: &[IpNet]) -> Option<IpAddr> {
+        let inside = networks.iter().map(|network| (network.network(), network.broadcast()));
+        first_beside(self.taken(self.first, self.last).chain(inside), self.first, self.last)
     }
 
     /// Whether `address` can be handed out, by the bounds and the exclusions.
@@ -146,11 +139,6 @@ impl AddressRange {
             && (self.first..=self.last).contains(&address)
             && !self.excluded.iter().any(|excluded| excluded.contains(&address))
             && self.gateway != Gateway::Reserved(address)
-    }
-
-    /// Whether an exclusion takes anything away.
-    pub(super) fn is_touched_by(&self, excluded: &IpNet) -> bool {
-        cidr::overlap(&self.network, excluded) && excluded.network() <= self.last && self.first <= excluded.broadcast()
     }
 
     /// How many addresses can be handed out. Where nodes have shares this is what fits at most.
@@ -169,18 +157,20 @@ impl AddressRange {
         }
     }
 
+    /// What of the addresses from `first` to `last` is excluded, or is the reserved gateway.
+    fn taken(&self, first: IpAddr, last: IpAddr) -> impl Iterator<Item = (IpAddr, IpAddr)> {
+        let gateway = match self.gateway {
+            Gateway::Reserved(gateway) => Some((gateway, gateway)),
+            Gateway::None | Gateway::Told(_) => None,
+        };
+        let excluded = self.excluded.iter().map(|excluded| (excluded.network(), excluded.broadcast()));
+        let taken = excluded.chain(gateway).filter(move |(start, end)| *start <= last && first <= *end);
+        taken.map(move |(start, end)| (start.max(first), end.min(last)))
+    }
+
     /// How many addresses between the bounds are excluded, or the reserved gateway; none is counted twice.
     fn taken_away(&self) -> u128 {
-        let excluded = self.excluded.iter().filter(|excluded| self.is_touched_by(excluded));
-        let mut pieces: Vec<(IpAddr, IpAddr)> = excluded
-            .map(|excluded| (excluded.network().max(self.first), excluded.broadcast().min(self.last)))
-            .collect();
-        match self.gateway {
-            Gateway::Reserved(gateway) if (self.first..=self.last).contains(&gateway) => {
-                pieces.push((gateway, gateway));
-            }
-            _ => {}
-        }
+        let mut pieces: Vec<(IpAddr, IpAddr)> = self.taken(self.first, self.last).collect();
         pieces.sort_unstable();
         let mut taken = 0_u128;
         let mut reached: Option<IpAddr> = None;
@@ -197,4 +187,23 @@ impl AddressRange {
         }
         taken
     }
+}
+
+/// The first address from `first` to `last` that lies in none of `pieces`, each of which is a first and a last address.
+fn first_beside(pieces: impl Iterator<Item = (IpAddr, IpAddr)>, first: IpAddr, last: IpAddr) -> Option<IpAddr> {
+    let mut pieces: Vec<(IpAddr, IpAddr)> = pieces.collect();
+    pieces.sort_unstable();
+    let mut address = first;
+    for (start, end) in pieces {
+        if start > address {
+            break;
+        }
+        if end >= last {
+            return None;
+        }
+        if end >= address {
+            address = cidr::after(end, 1);
+        }
+    }
+    (address <= last).then_some(address)
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::fault::{IpamFault, IpamProblem};
 use super::pool::{AddressRange, Gateway, Pool, Share};
 use super::read::Reader;
-use super::{Account, Ipam, Source};
+use super::{Account, Ipam, Reach, Source};
 use crate::network::cidr;
 use crate::network::fields::{self, Object};
 use crate::network::foreign::shorten;
@@ -71,11 +71,12 @@ pub(super) fn read(ipam: &Object) -> Ipam {
     if !has_range && reader.pools.is_empty() {
         reader.surprises(IpamProblem::NoRange);
     }
-    let account = match fields::field(ipam, "enable_overlapping_ranges").and_then(Value::as_bool) {
-        Some(false) => Account::OfRange,
-        Some(true) | None => Account::OfAllRanges,
+    let reach = match fields::field(ipam, "enable_overlapping_ranges").and_then(Value::as_bool) {
+        Some(false) => Reach::OfRange,
+        Some(true) | None => Reach::OfAllRanges,
     };
-    Ipam { account, ..reader.finish(Source::Whereabouts) }
+    let name = reader.keep(fields::filled(ipam, "network_name")).map(Into::into);
+    Ipam { account: Account { reach, name }, ..reader.finish(Source::Whereabouts) }
 }
 
 /// One range, where it is whole: `network/length`, or `first-last/length`, whose bounds then are the only ones.
