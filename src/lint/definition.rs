@@ -43,11 +43,19 @@ pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
     if !used.uses.is_empty() {
         found.device();
         found.addresses();
-        found.master();
-        found.room(checker);
-        found.route_to_hosts(checker);
+        // Where a plugin refuses its configuration, what it would do otherwise does not matter yet.
+        if plugins_work(used.definition) {
+            found.master();
+            found.room(checker);
+            found.route_to_hosts(checker);
+        }
     }
     found.findings
+}
+
+/// Whether no plugin refuses its configuration; what is wrong with the addresses is another matter.
+fn plugins_work(definition: &AttachmentDefinition) -> bool {
+    definition.plugin_faults().all(|fault| fault.effect() != Effect::Fails)
 }
 
 /// Whether pods get an interface without an address, as far as that can be seen: a plugin that is not known may give them one.
@@ -102,10 +110,15 @@ impl Found<'_> {
             (IpamProblem::NothingLeft { .. }, _) => Some(Rule::RangeExcluded),
             (_, Effect::Fails) => Some(Rule::AddressesRefused),
             (IpamProblem::HostBits { .. }, Effect::Surprises) => Some(Rule::HostBits),
-            // Which pods are meant makes all the difference here. A network of some nodes has ranges of these alone, and what takes
-            // the place of the pod network may have routes between the nodes.
+            // Which pods are meant makes all the difference here. A network of some nodes has ranges of these alone, what takes the
+            // place of the pod network may have routes between the nodes, and on one host there is one account.
             (IpamProblem::PerNode, Effect::Surprises) => {
-                is_any(|user| matches!(user.network.place, Place::Key(_))).then_some(Rule::AddressesPerNode)
+                let is_meant = |user: &Use<'_>| matches!(user.network.place, Place::Key(_));
+                let [first, others @ ..] = self.used.uses else { return None };
+                // Two clusters of one host each may be on two.
+                let is_same = |other: &Use<'_>| other.declaration.subject() == first.declaration.subject();
+                let is_on_one_host = has_one_host(first) && others.iter().all(is_same);
+                (is_any(is_meant) && !is_on_one_host).then_some(Rule::AddressesPerNode)
             }
             (IpamProblem::SameForAll(_), Effect::Surprises) => is_any(is_for_many).then_some(Rule::StaticAddresses),
             (_, Effect::Surprises) => Some(Rule::AddressesSurprise),
@@ -357,6 +370,12 @@ fn leaves_room(range: &AddressRange) -> bool {
 /// Whether a network is for pods of which there surely are several at a time.
 fn is_for_many(user: &Use<'_>) -> bool {
     user.declaration.has_many_pods() && !matches!(user.network.place, Place::Nodes(..))
+}
+
+/// Whether a network is of a cluster that says it has one host.
+fn has_one_host(user: &Use<'_>) -> bool {
+    let says_hosts = user.declaration.kind().is_some_and(|kind| !kind.size.hosts.is_empty());
+    says_hosts && user.declaration.cluster.is_some_and(|cluster| cluster.size.hosts == 1)
 }
 
 /// Whether a range and another have addresses in common.

@@ -66,10 +66,9 @@ pub(super) fn read(context: Context<'_>, ipam_type: Option<&str>) -> Ipam {
         let (written, expected) = (shorten(written).into(), expected.into());
         reader.fails(IpamProblem::DefinitionName { written, expected });
     }
-    let mut ranges: Vec<AddressRange> = items(&mut reader, plugin, "subnets")
-        .into_iter()
-        .filter_map(|item| range(&mut reader, topology, item))
-        .collect();
+    let subnets = items(&mut reader, plugin, "subnets");
+    let mut ranges: Vec<AddressRange> =
+        reader.some("subnets", subnets).into_iter().filter_map(|item| range(&mut reader, topology, item)).collect();
     if ranges.is_empty() && topology == Topology::Layer3 {
         reader.fails(IpamProblem::NoRange);
     }
@@ -128,7 +127,7 @@ fn items<'c>(reader: &mut Reader, plugin: &'c Object, field: &'static str) -> Ve
     if text.trim().is_empty() {
         return Vec::new();
     }
-    reader.some(field, text.split(',').map(str::trim))
+    text.split(',').map(str::trim).collect()
 }
 
 /// One of the network's ranges; in layer3, the prefix length of a node's share may follow.

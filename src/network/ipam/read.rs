@@ -2,7 +2,8 @@
 //!
 //! A reader goes on after a fault, so that the faults of a definition are told at once: the first [`TOLD`] of each effect,
 //! for more help nobody and a definition may be made of faults. What a definition costs must never grow faster than its text,
-//! so lists are looked at no further than their first [`LOOKED_AT`] entries, and a fault says so.
+//! so lists are looked at no further than their first [`LOOKED_AT`] entries, and a fault says so. What is excluded is looked at
+//! to its end: nothing would be wrong with a long list, and without its end the rest would be taken for handed out.
 
 use std::net::IpAddr;
 
@@ -123,8 +124,13 @@ impl Reader {
 
     /// The texts of a list.
     pub(super) fn texts<'c>(&mut self, object: &'c Object, field: &'static str) -> Vec<&'c str> {
-        let texts = self.keep(fields::texts(object, field).map(Some)).unwrap_or_default();
+        let texts = self.all_texts(object, field);
         self.some(field, texts)
+    }
+
+    /// The texts of a list, however long it is.
+    pub(super) fn all_texts<'c>(&mut self, object: &'c Object, field: &'static str) -> Vec<&'c str> {
+        self.keep(fields::texts(object, field).map(Some)).unwrap_or_default()
     }
 
     /// The objects of a list. (Go reads a `null` among them as an empty one.)

@@ -183,3 +183,16 @@ fn a_definition_made_of_faults_costs_no_more_than_its_text() {
     assert_eq!(ipam.faults.len(), 16);
     assert_eq!(faults(&ipam)[0], "ipRanges has more than 1024 entries, and the others were not looked at");
 }
+
+#[test]
+fn what_is_excluded_is_looked_at_to_its_end() {
+    let odd = (1..20_000).step_by(2);
+    let excluded: Vec<_> = odd.map(|index: u32| format!(r#""10.0.{}.{}/32""#, index / 256, index % 256)).collect();
+    let ipam = read(&format!(r#""type":"whereabouts","range":"10.0.0.0/16","exclude":[{}]"#, excluded.join(",")));
+    assert_faults(&ipam, &[], "exclude");
+    assert_eq!(ipam.capacity(), Capacity::Pods { most: 65_534 - 10_000, per: Scope::Cluster });
+    let range = ipam.ranges().next().unwrap();
+    let only = AddressRange::all_of("10.0.0.1/32".parse().unwrap());
+    assert_eq!(range.first_in_common(&only), None);
+    assert_eq!(range.first_in_common(range), Some("10.0.0.2".parse().unwrap()));
+}

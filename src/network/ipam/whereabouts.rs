@@ -196,7 +196,7 @@ fn share(reader: &mut Reader, ipam: &Object) -> Option<u8> {
 /// What is excluded: ranges, or addresses alone (`parseExcludedRange`).
 fn excluded(reader: &mut Reader, object: &Object) -> Vec<IpNet> {
     let mut excluded = Vec::new();
-    for text in reader.texts(object, "exclude") {
+    for text in reader.all_texts(object, "exclude") {
         match cidr::parse_cidr(text).or_else(|| cidr::parse_address(text).map(IpNet::from)) {
             Some(range) => excluded.push(range.trunc()),
             None => reader.fault(IpamFault::not_a_cidr("exclude", text)),
