@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::review::{GroupKind, ReviewHead, Unreadable};
-use crate::admit::{Text, read_object};
+use super::review::{RequestHead, ReviewHead, Unreadable};
+use crate::admit::read_object;
 use crate::lint::{Change, Operation};
 use crate::network::shorten;
 
@@ -19,24 +19,19 @@ struct ChangeReview<'a> {
 /// The request inside a review.
 #[derive(Debug, Default)]
 pub struct ChangeRequest<'a> {
-    uid: Text<'a>,
-    kind: GroupKind<'a>,
-    sub_resource: Text<'a>,
-    namespace: Text<'a>,
-    operation: Text<'a>,
-    dry_run: bool,
+    head: RequestHead<'a>,
     object: Value,
     old_object: Value,
 }
 
 read_object!(ChangeReview { "apiVersion" => head.api_version, "kind" => head.kind, "request" => request });
 read_object!(ChangeRequest {
-    "uid" => uid,
-    "kind" => kind,
-    "subResource" => sub_resource,
-    "namespace" => namespace,
-    "operation" => operation,
-    "dryRun" => dry_run,
+    "uid" => head.uid,
+    "kind" => head.kind,
+    "subResource" => head.sub_resource,
+    "namespace" => head.namespace,
+    "operation" => head.operation,
+    "dryRun" => head.dry_run,
     "object" => object,
     "oldObject" => old_object,
 });
@@ -51,28 +46,26 @@ impl<'a> ChangeRequest<'a> {
             .map_err(|error| Unreadable::new(shorten(&format!("the body cannot be read: {error}")).into_owned()))?;
         review.head.check()?;
         let request = review.request.ok_or_else(Unreadable::without_request)?;
-        if request.uid.is_empty() {
-            return Err(Unreadable::without_uid());
-        }
+        request.head.check()?;
         Ok(request)
     }
 
     /// The request's id, which the answer must carry.
     #[must_use]
     pub fn uid(&self) -> &str {
-        &self.uid
+        &self.head.uid
     }
 
     /// Whether nothing will be stored. The answer is the same.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
-        self.dry_run
+        self.head.dry_run
     }
 
     /// The change that is asked about; nothing where it is of a subresource, or no change at all.
     #[must_use]
     pub fn change(&self) -> Option<Change<'_>> {
-        let operation = match &*self.operation {
+        let operation = match &*self.head.operation {
             "CREATE" => Operation::Create,
             "UPDATE" => Operation::Update,
             "DELETE" => Operation::Delete,
@@ -80,12 +73,12 @@ impl<'a> ChangeRequest<'a> {
         };
         let change = Change {
             operation,
-            group: &self.kind.group,
-            kind: &self.kind.kind,
-            namespace: &self.namespace,
+            group: &self.head.kind.group,
+            kind: &self.head.kind.kind,
+            namespace: &self.head.namespace,
             new: &self.object,
             old: &self.old_object,
         };
-        self.sub_resource.is_empty().then_some(change)
+        self.head.sub_resource.is_empty().then_some(change)
     }
 }

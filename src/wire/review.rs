@@ -34,13 +34,13 @@ pub(super) struct ReviewHead<'a> {
 
 /// A request but for its object.
 #[derive(Debug, Default)]
-struct RequestHead<'a> {
-    uid: Text<'a>,
-    kind: GroupKind<'a>,
-    sub_resource: Text<'a>,
-    namespace: Text<'a>,
-    operation: Text<'a>,
-    dry_run: bool,
+pub(super) struct RequestHead<'a> {
+    pub(super) uid: Text<'a>,
+    pub(super) kind: GroupKind<'a>,
+    pub(super) sub_resource: Text<'a>,
+    pub(super) namespace: Text<'a>,
+    pub(super) operation: Text<'a>,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Default)]
@@ -151,9 +151,10 @@ impl ReviewHead<'_> {
 }
 
 impl RequestHead<'_> {
-    fn check(&self) -> Result<(), Unreadable> {
+    pub(super) fn check(&self) -> Result<(), Unreadable> {
         if self.uid.is_empty() {
-            return Err(Unreadable::without_uid());
+            let message = "the request has no uid, without which it cannot be answered".to_owned();
+            return Err(Unreadable::at(message, "request.uid"));
         }
         Ok(())
     }
@@ -190,10 +191,6 @@ fn read_again<'a>(text: &'a str, error: &serde_json::Error) -> Result<Request<'a
 impl Unreadable {
     pub(super) fn without_request() -> Self {
         Self::at("the review has no request".to_owned(), "request")
-    }
-
-    pub(super) fn without_uid() -> Self {
-        Self::at("the request has no uid, without which it cannot be answered".to_owned(), "request.uid")
     }
 
     pub(super) fn new(message: String) -> Self {
