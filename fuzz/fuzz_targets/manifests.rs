@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
+use rook_multihome::lint::lint;
 use rook_multihome::status::conditions::statuses;
 use rook_multihome::storage::{Catalogue, Resource, WorkloadKind};
 use rook_multihome::world::{Entry, NodeLabels, ObjectKind, Settings, Snapshot, World, manifests};
@@ -62,7 +63,7 @@ fn ask(snapshot: &Snapshot) {
             _ = (declared.role_for(&NodeLabels::new()), declared.keys().count());
         }
     }
-    for (network, status) in statuses(snapshot) {
+    for (network, status) in statuses(snapshot, &lint(snapshot)) {
         let written = serde_json::to_string(&status).expect("a status is JSON");
         assert!(written.len() <= STATUS, "the status of {} has {} bytes", network.id, written.len());
     }
