@@ -75,11 +75,11 @@ fn with(severity: &str) -> (Value, String) {
         ),
         "warning" => (
             cluster(&name, "cluster-net", Some("192.168.64.0/18")),
-            "NetworkAttachmentDefinition rook-ceph/cluster-net, spec.config: ipam: pods get no route but that to their own network, so hosts outside of it do not hear from them, and the CSI driver of CephCluster rook-ceph/with-warning runs there; add the addresses of the hosts to the routes of ipam, and say them by --host-cidr to have this checked exactly (no-route-to-hosts)",
+            "NetworkAttachmentDefinition rook-ceph/cluster-net, spec.config: ipam: pods get no route but that to their own network, and every address of it may be handed out, so that hosts can have none there, and the CSI driver of CephCluster rook-ceph/with-warning runs there; add the addresses of the hosts to the routes of ipam, and name them by --host-cidr to have this checked exactly (no-route-to-hosts)",
         ),
         _ => (
             cluster(&name, "public-net", None),
-            "CephCluster rook-ceph/with-advice, spec.network.addressRanges: no address ranges are declared, so Rook runs a pod for each network to find them, at every reconciliation; add public: [192.168.0.0/18] (ranges-offered)",
+            "CephCluster rook-ceph/with-advice, spec.network.addressRanges: no ranges are declared for public, so Rook runs a pod on each such network to find them out, at every reconciliation; add public: [192.168.0.0/18] (ranges-offered)",
         ),
     };
     (cluster, said.to_owned())
