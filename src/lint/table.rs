@@ -215,7 +215,7 @@ pub const TABLE: &[Entry] = &[
         Rule::MtuDiffers,
         "mtu-differs",
         Warning,
-        "The networks of one key have different MTUs on different nodes: large packets between them are lost.",
+        "Networks of one cluster have different MTUs: large packets are lost where they meet, or where one is taken for the other.",
         "Give all of them the same mtu, as large as all that lies between allows.",
     ),
     entry(

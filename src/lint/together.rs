@@ -40,6 +40,13 @@ impl<'s> Found<'_, 's> {
             let mend = "give it one of its own, or leave the key out";
             return self.add_with(Rule::SameAttachment, network.place, fault, mend, &selections[..1]);
         }
+        if let (Some(mtu), Some(other_mtu)) = (self.mtu(&network), self.mtu(&other))
+            && mtu != other_mtu
+        {
+            let fault = format!("its MTU is {mtu}, and that of {earlier} is {other_mtu}");
+            let mend = "give both the same mtu, unless one is meant to have larger packets than the other";
+            self.add_with(Rule::MtuDiffers, network.place, fault, mend, &selections);
+        }
         let ranges = |definition: &AttachmentDefinition| definition.networks().unwrap_or_default();
         let [own, theirs] = selections.map(|selection| self.definition(selection).map(ranges).unwrap_or_default());
         if let Some((own, theirs)) = any_overlap(&own, &theirs) {
@@ -50,17 +57,19 @@ impl<'s> Found<'_, 's> {
         }
     }
 
+    /// The size of the largest packet: the last plugin of a chain that says one sets it.
+    fn mtu(&self, network: &DeclaredNetwork<'_>) -> Option<u32> {
+        let definition = self.definition(network.selection)?;
+        definition.plugins().iter().rev().find_map(|plugin| plugin.mtu)
+    }
+
     /// Whether what stands for one key on different nodes is one network for those who use it.
     pub(super) fn nodes(&mut self, used: &[DeclaredNetwork<'s>]) {
         // What a later plugin of the chain sets counts, as tuning does of containernetworking/plugins.
-        let mtu = |found: &Self, network: &DeclaredNetwork<'_>| {
-            let definition = found.definition(network.selection)?;
-            definition.plugins().iter().rev().find_map(|plugin| plugin.mtu)
-        };
         for (index, network) in used.iter().enumerate() {
-            let Some((key, own)) = network.key().zip(mtu(self, network)) else { continue };
+            let Some((key, own)) = network.key().zip(self.mtu(network)) else { continue };
             let mut others = used[..index].iter().filter(|other| other.key() == Some(key));
-            let other = others.find_map(|other| mtu(self, other).filter(|mtu| *mtu != own).map(|mtu| (*other, mtu)));
+            let other = others.find_map(|other| self.mtu(other).filter(|mtu| *mtu != own).map(|mtu| (*other, mtu)));
             if let Some((other, mtu)) = other {
                 let fault = format!(
                     "its MTU is {own}, and that of {}, for {key} on other nodes, is {mtu}",
