@@ -64,6 +64,8 @@ impl<'p> Release<'p> {
     /// Starts the new pods of a rollout and stops the old ones, as they come and go, until it is over.
     pub fn follow_rollout(&mut self) {
         loop {
+            // Asked before the pods are: one that is deleted in between would count as a replica for good.
+            let is_rolled_out = self.is_rolled_out();
             let pods = self.plane.get(&["pods", "-n", NAMESPACE]);
             let is_there = |name: &str| {
                 let mut pods = pods["items"].as_array().unwrap().iter();
@@ -73,7 +75,7 @@ impl<'p> Release<'p> {
                 self.stop(index);
             } else if self.pod_to_run(self.plane).is_some() {
                 self.start(self.replicas.len() + 1);
-            } else if self.is_rolled_out() {
+            } else if is_rolled_out {
                 self.wait_for_endpoints();
                 return;
             }
