@@ -65,13 +65,7 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
     }
     findings.extend(scene.clusters().flat_map(|(_, cluster)| declared::other_problems(cluster)));
     for (namespace, name, _) in snapshot.attachments() {
-        let name = AttachmentRef::new(namespace, name);
-        findings.extend(checker.of_attachment(&name));
-        if let (AttachmentState::Usable(definition), false) =
-            (scene.attachment(&name), checker.uses_of(&name).is_empty())
-        {
-            findings.extend(overlap::with_others(&checker, &name, &overlap::overlapping(&checker, &name, definition)));
-        }
+        findings.extend(checker.concerning(&AttachmentRef::new(namespace, name)));
     }
     findings.sort();
     findings.dedup();
@@ -117,7 +111,7 @@ pub fn lint_candidate(scene: Scene<'_>, candidate: &Candidate) -> Vec<Finding> {
             findings
         }
     };
-    findings.sort_by(|one, other| (one.rule.severity(), one).cmp(&(other.rule.severity(), other)));
+    findings.sort_by(Finding::worst_first);
     findings.dedup();
     findings
 }
@@ -220,10 +214,11 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// The same, and what others have to do with it.
+    /// The same, and what others have to do with it. When everything is looked at, those that storage uses tell of the others.
     fn concerning(&self, name: &AttachmentRef) -> Vec<Finding> {
         let mut findings = self.of_attachment(name);
-        if let AttachmentState::Usable(definition) = self.scene.attachment(name) {
+        let tells = self.segments().is_none() || !self.uses_of(name).is_empty();
+        if let (AttachmentState::Usable(definition), true) = (self.scene.attachment(name), tells) {
             findings.extend(overlap::with_others(self, name, &overlap::overlapping(self, name, definition)));
         }
         findings
@@ -254,7 +249,7 @@ impl<'s> Use<'s> {
 
 impl Used<'_> {
     pub(super) fn subject(&self) -> Subject {
-        Subject::attachment(&self.name.namespace, &self.name.name)
+        Subject::definition(self.name)
     }
 
     /// Who uses it, each once.
@@ -262,22 +257,9 @@ impl Used<'_> {
         users(self.uses)
     }
 
-    /// The same in words, such as `CephCluster rook-ceph/rook-ceph (public)`.
+    /// The same in words.
     pub(super) fn in_words(&self) -> String {
-        /// As many as a sentence can bear.
-        const NAMED: usize = 3;
-        let mut named: Vec<String> = Vec::new();
-        for Use { declaration, network } in self.uses {
-            let key = network.key().map_or("defaultNetwork", |key| key.as_str());
-            let user = format!("{} ({key})", declaration.declarer);
-            if !named.contains(&user) {
-                named.push(user);
-            }
-        }
-        match named.len().checked_sub(NAMED) {
-            Some(more) if more > 0 => format!("{} and {more} more", named[..NAMED].join(", ")),
-            Some(_) | None => named.join(" and "),
-        }
+        in_words(self.uses)
     }
 }
 
@@ -287,4 +269,22 @@ pub(super) fn users(uses: &[Use<'_>]) -> Vec<Subject> {
     users.sort_unstable();
     users.dedup();
     users
+}
+
+/// The same in words, such as `CephCluster rook-ceph/rook-ceph (public)`.
+pub(super) fn in_words(uses: &[Use<'_>]) -> String {
+    /// As many as a sentence can bear.
+    const NAMED: usize = 3;
+    let mut named: Vec<String> = Vec::new();
+    for Use { declaration, network } in uses {
+        let key = network.key().map_or("defaultNetwork", |key| key.as_str());
+        let user = format!("{} ({key})", declaration.declarer);
+        if !named.contains(&user) {
+            named.push(user);
+        }
+    }
+    match named.len().checked_sub(NAMED) {
+        Some(more) if more > 0 => format!("{} and {more} more", named[..NAMED].join(", ")),
+        Some(_) | None => named.join(" and "),
+    }
 }

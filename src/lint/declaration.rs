@@ -5,7 +5,7 @@ use super::pods::Networks;
 use crate::network::provider::Names;
 use crate::network::{NetworkKey, NetworkSelection, Provider, SpecProblem};
 use crate::storage::{ClusterKind, System};
-use crate::world::{Cluster, Declarer, Mode, NodeInterfaces, Settings, StorageNetwork};
+use crate::world::{Cluster, Declarer, Mode, Settings, StorageNetwork};
 
 /// One declaration of networks.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,7 @@ impl<'s> Declaration<'s> {
             if pods.plugin.names() != Names::AttachmentDefinitions {
                 continue;
             }
-            for nodes in std::iter::once(None).chain(networks.node_interfaces().iter().map(Some)) {
+            for nodes in networks.nodes() {
                 let found = pods.keys.iter().filter_map(|key| networks.behind(key, self.system, nodes));
                 let mut set: Vec<DeclaredNetwork<'s>> = Vec::new();
                 for (_, selection) in found {
@@ -147,11 +147,18 @@ impl<'s> Declaration<'s> {
         sets
     }
 
-    /// Whether more than one pod gets each of its networks, for certain: the pods of a cluster that does not say it has only one.
+    /// Whether more than one pod gets the network of a place at a time, for certain. On one node alone there may be one pod alone,
+    /// pods that somebody selects by labels may be one, and so may those of a cluster that says it has no more.
     #[must_use]
-    pub fn has_many_pods(self) -> bool {
-        let says_hosts = self.kind().is_some_and(|kind| !kind.size.hosts.is_empty());
-        self.system.is_some() && (says_hosts || self.cluster.is_none_or(|cluster| cluster.size.members != 1))
+    pub fn is_for_many(self, place: Place<'_>) -> bool {
+        let has_many = self.says_hosts() || self.cluster.is_none_or(|cluster| cluster.size.members != 1);
+        self.system.is_some() && has_many && !matches!(place, Place::Nodes(..))
+    }
+
+    /// Whether the cluster's resource has a place that says on how many hosts it runs.
+    #[must_use]
+    pub fn says_hosts(self) -> bool {
+        self.kind().is_some_and(|kind| !kind.size.hosts.is_empty())
     }
 
     /// The roles of the pods that get the network of a key, in the order of the system.
@@ -160,13 +167,11 @@ impl<'s> Declaration<'s> {
         let Ok(networks) = self.networks() else { return Vec::new() };
         let mut roles = Vec::new();
         for pods in networks.pods(self.system, settings) {
-            let nodes = || std::iter::once(None).chain(networks.node_interfaces().iter().map(Some));
-            let is_behind = |wanted: &&&'s NetworkKey| {
-                nodes().any(|nodes: Option<&NodeInterfaces>| {
-                    networks.behind(wanted, self.system, nodes).is_some_and(|(behind, _)| behind == key)
-                })
+            let is_behind = |wanted: &&NetworkKey| {
+                let mut found = networks.nodes().filter_map(|nodes| networks.behind(wanted, self.system, nodes));
+                found.any(|(behind, _)| behind == key)
             };
-            if pods.keys.iter().any(|wanted| is_behind(&wanted)) {
+            if pods.keys.iter().copied().any(|wanted| is_behind(&wanted)) {
                 roles.extend(pods.roles);
             }
         }
@@ -208,8 +213,7 @@ impl<'s> Declaration<'s> {
     #[must_use]
     pub fn kind(self) -> Option<&'s ClusterKind> {
         let cluster = self.cluster?;
-        let kinds = &self.system?.clusters;
-        kinds.iter().find(|kind| kind.resource.kind == cluster.kind && kind.resource.group == cluster.group)
+        self.system?.cluster_kind(&cluster.group, &cluster.kind)
     }
 
     /// What is done with its pods.

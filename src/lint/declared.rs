@@ -5,8 +5,7 @@ use super::checker::Checker;
 use super::declaration::{Declaration, DeclaredNetwork, Place};
 use super::finding::{Finding, Subject};
 use super::overlap::has_family;
-use super::pods::Networks;
-use super::pods::Obstacle;
+use super::pods::{Networks, Obstacle};
 use super::rivals::{Neighbours, Rival};
 use super::rule::Rule;
 use crate::network::cidr::Family;
@@ -94,10 +93,10 @@ pub(super) struct Found<'c, 's> {
 
 impl<'s> Found<'_, 's> {
     fn add(&mut self, rule: Rule, field: &str, fault: String, mend: &str) {
-        self.findings.push(Finding::new(rule, self.declaration.subject(), field, fault, mend));
+        self.add_at(rule, field, fault, mend, &[]);
     }
 
-    /// The same, where definitions have a part in it.
+    /// The same about a network that is declared, where definitions have a part in it.
     pub(super) fn add_with(
         &mut self,
         rule: Rule,
@@ -106,10 +105,12 @@ impl<'s> Found<'_, 's> {
         mend: &str,
         selections: &[&NetworkSelection],
     ) {
-        let field = self.declaration.field(place);
-        let named = selections.iter().map(|selection| &selection.attachment);
-        let with = named.map(|name| Subject::attachment(&name.namespace, &name.name)).collect();
-        self.findings.push(Finding::new(rule, self.declaration.subject(), &field, fault, mend).with(with));
+        self.add_at(rule, &self.declaration.field(place), fault, mend, selections);
+    }
+
+    fn add_at(&mut self, rule: Rule, field: &str, fault: String, mend: &str, selections: &[&NetworkSelection]) {
+        let with = selections.iter().map(|selection| Subject::definition(&selection.attachment)).collect();
+        self.findings.push(Finding::new(rule, self.declaration.subject(), field, fault, mend).with(with));
     }
 
     pub(super) fn definition(&self, selection: &NetworkSelection) -> Option<&'s AttachmentDefinition> {
@@ -203,7 +204,7 @@ impl<'s> Found<'_, 's> {
     fn pods(&mut self, networks: Networks<'s>) {
         let declaration = self.declaration;
         for pods in networks.pods(declaration.system, self.checker.settings()) {
-            for nodes in std::iter::once(None).chain(networks.node_interfaces().iter().map(Some)) {
+            for nodes in networks.nodes() {
                 let selections = pods.selections(networks, declaration.system, nodes, self.checker.settings());
                 let Some(obstacle) = pods.obstacle(&selections, declaration.namespace()) else { continue };
                 let rule = match &obstacle {
@@ -295,10 +296,8 @@ impl<'s> Found<'_, 's> {
         };
         let field = self.declaration.network_field(&format!("addressRanges.{key}"));
         let ranges = handed_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let with = vec![Subject::attachment(&name.namespace, &name.name)];
         let mend = format!("write [{ranges}], or mend the definition");
-        let finding = Finding::new(Rule::RangesContradict, self.declaration.subject(), &field, fault, &mend);
-        self.findings.push(finding.with(with));
+        self.add_at(Rule::RangesContradict, &field, fault, &mend, &[selection]);
     }
 
     /// Attachments that need a device, which nobody that is known here requests for the pod.

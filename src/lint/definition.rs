@@ -18,7 +18,7 @@ use crate::storage::Treatment;
 /// The field that holds the plugins.
 pub(super) const CONFIG: &str = "spec.config";
 /// Where a plugin says whence addresses come.
-const IPAM: &str = "spec.config: ipam";
+pub(super) const IPAM: &str = "spec.config: ipam";
 /// How many pods Rook advises to have room for on each host (network-providers.md: "10+ Rook pods per host").
 const PODS_PER_HOST: u64 = 10;
 /// How many of them are OSDs by Rook's own measure (`rook multus validation`, converged nodes).
@@ -31,7 +31,7 @@ const SHARING: [&str; 2] = ["macvlan", "ipvlan"];
 
 /// A definition that Multus cannot load.
 pub(super) fn unreadable(name: &AttachmentRef, error: &AttachmentError, uses: &[Use<'_>]) -> Finding {
-    let subject = Subject::attachment(&name.namespace, &name.name);
+    let subject = Subject::definition(name);
     let fault = format!("Multus cannot load it: {error}");
     Finding::new(Rule::ConfigUnreadable, subject, CONFIG, fault, "mend the configuration").with(users(uses))
 }
@@ -348,10 +348,10 @@ fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
     if declaration.networks().is_ok_and(says_otherwise) {
         return Needed::default();
     }
-    let hosts = match declaration.kind() {
-        Some(kind) if !kind.size.hosts.is_empty() => cluster.size.hosts,
-        Some(_) | None => return Needed { certain: cluster.size.members, ..Needed::default() },
-    };
+    if !declaration.says_hosts() {
+        return Needed { certain: cluster.size.members, ..Needed::default() };
+    }
+    let hosts = cluster.size.hosts;
     match declaration.roles_of(key, checker.settings()).as_slice() {
         [] => Needed::default(),
         [role] => Needed { certain: cluster.size.of_role(role), advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
@@ -369,13 +369,12 @@ fn leaves_room(range: &AddressRange) -> bool {
 
 /// Whether a network is for pods of which there surely are several at a time.
 fn is_for_many(user: &Use<'_>) -> bool {
-    user.declaration.has_many_pods() && !matches!(user.network.place, Place::Nodes(..))
+    user.declaration.is_for_many(user.network.place)
 }
 
 /// Whether a network is of a cluster that says it has one host.
 fn has_one_host(user: &Use<'_>) -> bool {
-    let says_hosts = user.declaration.kind().is_some_and(|kind| !kind.size.hosts.is_empty());
-    says_hosts && user.declaration.cluster.is_some_and(|cluster| cluster.size.hosts == 1)
+    user.declaration.says_hosts() && user.declaration.cluster.is_some_and(|cluster| cluster.size.hosts == 1)
 }
 
 /// Whether a range and another have addresses in common.

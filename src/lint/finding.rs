@@ -1,9 +1,10 @@
 //! What was found: which rule, where, what is wrong and what to do about it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::api;
-use crate::network::attachment;
+use crate::network::{AttachmentRef, attachment};
 use crate::world::{Cluster, Declarer, ObjectName, StorageNetwork};
 
 use super::rule::Rule;
@@ -48,6 +49,12 @@ impl Finding {
         self
     }
 
+    /// The order in which findings are told: the worst first.
+    #[must_use]
+    pub fn worst_first(&self, other: &Self) -> Ordering {
+        (self.rule.severity(), self).cmp(&(other.rule.severity(), other))
+    }
+
     /// Whether an object has a part in it.
     #[must_use]
     pub fn concerns(&self, subject: &Subject) -> bool {
@@ -75,6 +82,12 @@ impl Subject {
             Declarer::Cluster(cluster) => Self::cluster(cluster),
             Declarer::StorageNetwork(network) => Self::storage_network(network),
         }
+    }
+
+    /// The attachment definition of this name.
+    #[must_use]
+    pub fn definition(name: &AttachmentRef) -> Self {
+        Self::attachment(&name.namespace, &name.name)
     }
 
     /// An attachment definition.

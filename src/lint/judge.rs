@@ -7,13 +7,12 @@
 use serde_json::Value;
 
 use super::change::{Change, Operation, Versions};
-use super::checker::{Checker, Used, lint_candidate};
+use super::checker::{Checker, in_words, lint_candidate, users};
 use super::definition::CONFIG;
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::{Candidate, Scene};
-use crate::network::ipam::Effect;
-use crate::network::{AttachmentDefinition, AttachmentRef};
+use crate::network::AttachmentDefinition;
 use crate::world::{Deny, InUse, Mode, Severity, Snapshot};
 
 /// What is to be said of an object, the worst first.
@@ -162,10 +161,7 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>,
     if uses.is_empty() {
         return None;
     }
-    let nothing = AttachmentDefinition::on_node();
-    let used = Used { name, definition: &nothing, uses };
-    let who = used.in_words();
-    let works = |definition: &AttachmentDefinition| definition.worst_effect() != Some(Effect::Fails);
+    let who = in_words(uses);
     let (rule, field, fault, mend) = match (old.as_ref().and_then(|old| old.as_ref().ok()), new) {
         (_, None) => (
             Rule::AttachmentInUse,
@@ -173,8 +169,8 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>,
             format!("it is used by {who}, whose pods cannot start again without it"),
             "take it out of use first: let them name another network, and wait until their pods have restarted",
         ),
-        (Some(old), Some(Err(_))) if works(old) => broken(&who),
-        (Some(old), Some(Ok(new))) if works(old) && (is_broken || !works(new)) => broken(&who),
+        (Some(old), Some(Err(_))) if old.works() => broken(&who),
+        (Some(old), Some(Ok(new))) if old.works() && (is_broken || !new.works()) => broken(&who),
         (Some(old), Some(Ok(new))) => (
             Rule::AttachmentChanged,
             CONFIG,
@@ -193,7 +189,10 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>,
         let least = settings.mode.max(Mode::Enforce);
         has_pods && user.declaration.mode(settings) <= least
     });
-    Some(TakenAway { finding: Finding::new(rule, subject(name), field, fault, mend).with(used.users()), is_missed })
+    Some(TakenAway {
+        finding: Finding::new(rule, Subject::definition(name), field, fault, mend).with(users(uses)),
+        is_missed,
+    })
 }
 
 fn broken(who: &str) -> (Rule, &'static str, String, &'static str) {
@@ -201,14 +200,9 @@ fn broken(who: &str) -> (Rule, &'static str, String, &'static str) {
     (Rule::AttachmentInUse, CONFIG, fault, "mend what the other findings say, or leave it as it was")
 }
 
-fn subject(name: &AttachmentRef) -> Subject {
-    Subject::attachment(&name.namespace, &name.name)
-}
-
 /// What makes the network another one, in a few words; nothing where it is the same.
 fn difference(old: &AttachmentDefinition, new: &AttachmentDefinition) -> Option<&'static str> {
-    let plugin = |definition: &AttachmentDefinition| definition.plugin().cloned();
-    match (plugin(old), plugin(new)) {
+    match (old.plugin(), new.plugin()) {
         (Some(old), Some(new)) if old.kind != new.kind => return Some("the plugin"),
         (Some(old), Some(new)) if old.parent != new.parent => return Some("the master"),
         (Some(old), Some(new)) if old.bridge != new.bridge => return Some("the bridge"),

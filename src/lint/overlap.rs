@@ -10,15 +10,13 @@ use ipnet::IpNet;
 
 use super::checker::{Checker, Used, users};
 use super::declaration::Place;
-use super::definition::any_overlap;
+use super::definition::{IPAM, any_overlap};
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::Scene;
 use crate::network::cidr::{self, Family};
 use crate::network::ipam::{AddressRange, Reach, Source};
 use crate::network::{AttachmentDefinition, AttachmentRef};
-
-const IPAM: &str = "spec.config: ipam";
 
 /// What surely is one segment, for all definitions that name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,8 +161,7 @@ pub(super) fn with_others(
     let fault = format!("{shared} can be handed out twice, here and by {}/{}{more}", first.namespace, first.name);
     with.extend(users(&of_others));
     let mend = "give each a range of its own, or exclude in each what the other hands out";
-    let subject = Subject::attachment(&name.namespace, &name.name);
-    Some(Finding::new(Rule::RangesOverlap, subject, IPAM, fault, mend).with(with))
+    Some(Finding::new(Rule::RangesOverlap, Subject::definition(name), IPAM, fault, mend).with(with))
 }
 
 /// The definitions that hand out the same addresses on the same segment, each with the first address that both do; by namespace

@@ -65,6 +65,11 @@ impl<'s> Networks<'s> {
         self.declared.map(|declared| declared.node_interfaces.as_slice()).unwrap_or_default()
     }
 
+    /// The nodes that networks may differ on: those that nothing is said about, and those of each entry.
+    pub fn nodes(self) -> impl Iterator<Item = Option<&'s NodeInterfaces>> {
+        std::iter::once(None).chain(self.node_interfaces().iter().map(Some))
+    }
+
     fn rules(self) -> &'s [RoleRule] {
         self.declared.map(|declared| declared.roles.as_slice()).unwrap_or_default()
     }

@@ -4,11 +4,11 @@
 //! `DelegateAdd`). What comes of that depends on who hands out addresses, and was read in their sources. Where that is not known,
 //! nothing is said.
 
-use super::declaration::{DeclaredNetwork, Place};
+use super::declaration::DeclaredNetwork;
 use super::declared::Found;
 use super::rule::Rule;
 use crate::network::AttachmentDefinition;
-use crate::network::ipam::{Effect, Source};
+use crate::network::ipam::Source;
 
 /// What comes of a request.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ impl<'s> Found<'_, 's> {
     pub(super) fn request(&mut self, network: DeclaredNetwork<'s>) {
         let selection = network.selection;
         let Some(definition) = self.definition(selection) else { return };
-        if definition.worst_effect() == Some(Effect::Fails) {
+        if !definition.works() {
             return;
         }
         let addresses = selection.addresses();
@@ -44,9 +44,7 @@ impl<'s> Found<'_, 's> {
 
     fn answered(&mut self, network: DeclaredNetwork<'s>, what: &str, answer: Answer) {
         let asked = &[network.selection];
-        // On one node alone there may be one pod alone, and pods that somebody selects by labels may be one.
-        let is_for_many = self.declaration.has_many_pods() && !matches!(network.place, Place::Nodes(..));
-        if matches!(answer, Answer::Same | Answer::Beside(..)) && is_for_many {
+        if matches!(answer, Answer::Same | Answer::Beside(..)) && self.declaration.is_for_many(network.place) {
             let fault = format!("it asks for {what}, and every pod that gets this network would have the same");
             let mend = "leave ips and mac out of the selector";
             self.add_with(Rule::AddressForAll, network.place, fault, mend, asked);

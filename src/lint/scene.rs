@@ -34,7 +34,7 @@ impl Candidate {
     #[must_use]
     pub fn subject(&self) -> Subject {
         match self {
-            Self::Attachment(name, _) => Subject::attachment(&name.namespace, &name.name),
+            Self::Attachment(name, _) => Subject::definition(name),
             Self::Cluster(cluster) => Subject::cluster(cluster),
             Self::StorageNetwork(network) => Subject::storage_network(network),
         }
@@ -135,13 +135,9 @@ impl<'s> Scene<'s> {
     pub fn declaration_of(self, network: &'s StorageNetwork) -> Declaration<'s> {
         let (system, cluster) = match &network.target {
             Some(Target::Cluster(meant)) => {
-                let instead = match self.instead {
-                    Some(Candidate::Cluster(cluster)) => Some(&**cluster),
-                    Some(Candidate::Attachment(..) | Candidate::StorageNetwork(_)) | None => None,
-                };
                 let known = self.snapshot.clusters_named(&network.id.namespace, &meant.name);
                 let known = known.into_iter().map(|(_, cluster)| cluster);
-                let cluster = instead.into_iter().chain(known).find(|cluster| network.is_about(cluster));
+                let cluster = self.other_cluster().into_iter().chain(known).find(|cluster| network.is_about(cluster));
                 (self.snapshot.catalogue().system_of(&meant.group, &meant.kind), cluster)
             }
             Some(Target::Pods(_)) | None => (None, None),
@@ -165,10 +161,7 @@ impl<'s> Scene<'s> {
     }
 
     fn storage_networks_about(self, namespace: &str, cluster: &str) -> impl Iterator<Item = &'s StorageNetwork> {
-        let other = match self.instead {
-            Some(Candidate::StorageNetwork(network)) => Some(&**network),
-            Some(Candidate::Attachment(..) | Candidate::Cluster(_)) | None => None,
-        };
+        let other = self.other_storage_network();
         let known = self.snapshot.storage_networks_about(namespace, cluster);
         let known = known.filter(move |network| other.is_none_or(|other| other.id != network.id));
         known.chain(other.filter(|other| other.id.namespace == namespace))
@@ -176,10 +169,7 @@ impl<'s> Scene<'s> {
 
     /// Every cluster, with its system.
     pub(super) fn clusters(self) -> impl Iterator<Item = (&'s System, &'s Cluster)> {
-        let other = match self.instead {
-            Some(Candidate::Cluster(cluster)) => Some(&**cluster),
-            Some(Candidate::Attachment(..) | Candidate::StorageNetwork(_)) | None => None,
-        };
+        let other = self.other_cluster();
         let is_other = move |cluster: &Cluster| {
             other.is_some_and(|other| {
                 other.id == cluster.id && other.kind == cluster.kind && other.group == cluster.group
@@ -191,11 +181,22 @@ impl<'s> Scene<'s> {
         known.chain(instead)
     }
 
-    fn storage_networks(self) -> impl Iterator<Item = &'s StorageNetwork> {
-        let other = match self.instead {
-            Some(Candidate::StorageNetwork(network)) => Some(&**network),
+    fn other_cluster(self) -> Option<&'s Cluster> {
+        match self.instead {
+            Some(Candidate::Cluster(cluster)) => Some(cluster),
+            Some(Candidate::Attachment(..) | Candidate::StorageNetwork(_)) | None => None,
+        }
+    }
+
+    fn other_storage_network(self) -> Option<&'s StorageNetwork> {
+        match self.instead {
+            Some(Candidate::StorageNetwork(network)) => Some(network),
             Some(Candidate::Attachment(..) | Candidate::Cluster(_)) | None => None,
-        };
+        }
+    }
+
+    fn storage_networks(self) -> impl Iterator<Item = &'s StorageNetwork> {
+        let other = self.other_storage_network();
         let known = self.snapshot.storage_networks();
         known.filter(move |network| other.is_none_or(|other| other.id != network.id)).chain(other)
     }

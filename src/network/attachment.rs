@@ -143,15 +143,19 @@ impl AttachmentDefinition {
         &self.ipam.faults
     }
 
+    /// Whether nothing is wrong by which every attachment fails.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.worst_effect() != Some(Effect::Fails)
+    }
+
     /// The worst that comes of anything that is wrong; nothing where nothing is.
     #[must_use]
     pub fn worst_effect(&self) -> Option<Effect> {
         self.plugin_faults().map(PluginFault::effect).chain(self.ipam_faults().iter().map(|fault| fault.effect)).min()
     }
 
-    /// One that is configured on the node.
-    #[must_use]
-    pub fn on_node() -> Self {
+    fn on_node() -> Self {
         let ipam = Ipam::from(Source::Nobody);
         Self { chain: Chain::OnNode, network: None, ipam, resource: None, faults: Box::default() }
     }

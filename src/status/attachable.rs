@@ -33,7 +33,7 @@ pub(super) fn outlook(declared: &Declared, system: Option<&System>, settings: &S
     }
     let (mut everywhere, mut on_nodes) = (false, Vec::new());
     for pods in &all {
-        for nodes in std::iter::once(None).chain(declared.node_interfaces.iter().map(Some)) {
+        for nodes in networks.nodes() {
             let selections = pods.selections(networks, system, nodes, settings);
             if let Some(obstacle) = pods.obstacle(&selections, namespace) {
                 let (who, fault) = (pods.in_words(), obstacle.into_text());

@@ -12,7 +12,7 @@ use crate::admit::CUSTOM_SYSTEM;
 use crate::api::{Condition, ConditionStatus, InterfaceState, StorageNetworkStatus};
 use crate::lint::{Finding, Neighbours, Rival};
 use crate::network::{NetworkSpec, Provider, SpecProblem};
-use crate::storage::{Resource, System};
+use crate::storage::System;
 use crate::world::{Cluster, ClusterRef, Declared, Knowledge, MODE_ANNOTATION, Mode, Snapshot, StorageNetwork, Target};
 
 /// The condition that the spec is valid, and counts.
@@ -22,7 +22,7 @@ pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// The condition that another StorageNetwork stands in the way.
 pub const CONFLICTED: &str = "Conflicted";
 /// The condition that nothing was found to be wrong with its networks.
-pub const NETWORKS_SOUND: &str = super::sound::NETWORKS_SOUND;
+pub const NETWORKS_SOUND: &str = "NetworksSound";
 /// The condition that pods get what the spec says.
 pub const READY: &str = "Ready";
 
@@ -177,8 +177,7 @@ fn accepted(network: &StorageNetwork, meant: Meant<'_>, rival: Option<Rival<'_>>
     }
     match meant {
         Meant::Cluster(system, cluster) if declares_networks(cluster) => {
-            let is_its = |resource: &Resource| resource.kind == cluster.kind && resource.group == cluster.group;
-            let kind = system.clusters.iter().find(|kind| is_its(&kind.resource));
+            let kind = system.cluster_kind(&cluster.group, &cluster.kind);
             let field = kind.and_then(|kind| kind.network.as_ref()).map(ToString::to_string).unwrap_or_default();
             Said::yes(
                 "Overrides",

@@ -10,9 +10,6 @@ use crate::api::{ConditionStatus, InterfaceState};
 use crate::lint::{Finding, Rule, Subject};
 use crate::world::{Severity, StorageNetwork};
 
-/// The condition that nothing was found to be wrong with its networks.
-pub(super) const NETWORKS_SOUND: &str = "NetworksSound";
-
 /// Findings by the objects that have a part in them.
 pub(super) struct FoundAbout<'f>(HashMap<&'f Subject, Vec<&'f Finding>>);
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::resource::Resource;
 use super::role::OverrideSource;
-use super::system::{ClusterKind, System, SystemEntry};
+use super::system::{System, SystemEntry};
 use crate::network::yaml_fault;
 
 /// The built-in systems: their names, and the text of the file of each, which is called after it.
@@ -78,8 +78,7 @@ impl Catalogue {
     /// The system whose clusters are resources of this group and kind.
     #[must_use]
     pub fn system_of(&self, group: &str, kind: &str) -> Option<&System> {
-        let is_meant = |known: &ClusterKind| known.resource.group == group && known.resource.kind == kind;
-        self.systems.iter().find(|system| system.clusters.iter().any(is_meant))
+        self.systems.iter().find(|system| system.cluster_kind(group, kind).is_some())
     }
 
     /// The JSON Schema of a file of the catalogue.

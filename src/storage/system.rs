@@ -129,6 +129,12 @@ pub fn keys_behind<'s>(
 }
 
 impl System {
+    /// The kind of its clusters that are resources of this group and kind.
+    #[must_use]
+    pub fn cluster_kind(&self, group: &str, kind: &str) -> Option<&ClusterKind> {
+        self.clusters.iter().find(|known| known.resource.group == group && known.resource.kind == kind)
+    }
+
     /// The role of a pod with these labels. `clusters` are the names of the system's clusters in its namespace, and `is_owned_by`
     /// says whether the pod's own owner is of one of some kinds; it is only asked where a role depends on that.
     pub fn role_of<'c>(

@@ -141,8 +141,8 @@ impl Snapshot {
     /// what a running cluster has.
     #[must_use]
     pub fn storage_network_of(&self, cluster: &Cluster) -> Option<&StorageNetwork> {
-        let named = self.by_cluster.get(&cluster.id.namespace, &cluster.id.name).into_iter().flatten();
-        named.map(AsRef::as_ref).filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
+        let named = self.storage_networks_about(&cluster.id.namespace, &cluster.id.name);
+        named.filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
     }
 
     /// The StorageNetworks about clusters of this namespace and name, of whatever kind.
@@ -223,12 +223,6 @@ impl Snapshot {
             needed.insert(ObjectKind::Node);
         }
         needed
-    }
-
-    /// How many nodes are known. Where no network depends on nodes, they are not watched, and none is.
-    #[must_use]
-    pub fn node_count(&self) -> usize {
-        self.nodes.len()
     }
 
     /// Every attachment definition by namespace and name, or why Multus could not load it; in no particular order.

@@ -38,7 +38,7 @@ impl<'s> Report<'s> {
             objects.entry(finding.subject.clone()).or_default().push(finding);
         }
         for findings in objects.values_mut() {
-            findings.sort_by(|one, other| (one.rule.severity(), one).cmp(&(other.rule.severity(), other)));
+            findings.sort_by(Finding::worst_first);
         }
         Self { state, objects, fail_on }
     }
