@@ -279,6 +279,20 @@ fn an_empty_list_says_so() {
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "nothing found in 0 objects\n", ""));
 }
 
+/// Ceph must not look for the addresses of hosts where those of pods would have been.
+#[test]
+fn no_ranges_are_offered_to_clusters_on_the_host_network() {
+    let example = project().join("examples/ceph-multus");
+    let (code, ranges, _) = run(about("networks", &example).args(["--address-ranges", "--enforce-host-network"]));
+    assert_eq!(code, Some(0));
+    let said = ranges.replace("\n# ", " ");
+    for key in ["public", "cluster"] {
+        let left_out = format!("my-cluster: {key} is left out, because all pods are put on the host network");
+        assert!(said.contains(&left_out), "{ranges}");
+    }
+    assert!(!ranges.contains("addressRanges"), "{ranges}");
+}
+
 /// The walk through docs/checks.md, walked.
 #[test]
 fn the_documentation_shows_what_is_printed() {

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::address_ranges::{self, Ranges};
+use super::address_ranges::{self, LeftOut, Ranges};
 use super::declaration::{Declaration, Place};
 use super::scene::Scene;
-use crate::network::ipam::{Effect, NetworksUnknown};
-use crate::network::provider::Names;
-use crate::network::{AttachmentRef, NetworkKey, NetworkSelection, Provider};
-use crate::world::{AttachmentState, Declarer, Snapshot};
+use crate::network::{AttachmentRef, NetworkKey};
+use crate::world::{AttachmentState, Snapshot};
 
 /// Which attachment definitions are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,21 +51,6 @@ pub struct Offer<'s> {
     pub left_out: Vec<(&'s NetworkKey, LeftOut<'s>)>,
 }
 
-/// Why the address ranges of a key are not offered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeftOut<'s> {
-    /// There is no such attachment definition.
-    Missing(&'s AttachmentRef),
-    /// Nobody knows whether there is one.
-    NotKnown(&'s AttachmentRef),
-    /// Multus cannot load it, or no pod can be attached by it.
-    Broken(&'s AttachmentRef),
-    /// The ranges cannot be known from it.
-    Unknown(&'s AttachmentRef, NetworksUnknown<'s>),
-    /// Pods ask for addresses, which may lie anywhere.
-    AskedFor,
-}
-
 /// The attachment definitions of a snapshot, by namespace and name.
 #[must_use]
 pub fn networks(snapshot: &Snapshot, which: Which) -> Vec<Listed<'_>> {
@@ -103,32 +86,13 @@ pub fn offers(snapshot: &Snapshot) -> Vec<Offer<'_>> {
 }
 
 fn offer<'s>(scene: Scene<'s>, declaration: Declaration<'s>) -> Option<Offer<'s>> {
-    let has_place = declaration.kind().is_some_and(|kind| kind.address_ranges.is_some());
-    let (true, Declarer::Cluster(_), Ok(networks)) = (has_place, declaration.declarer, declaration.networks()) else {
-        return None;
-    };
-    match networks.spec.provider {
-        Provider::Attach(plugin) if plugin.names() == Names::AttachmentDefinitions => {}
-        Provider::Attach(_) | Provider::Host | Provider::None => return None,
+    let declared = &declaration.networks().ok()?.spec.address_ranges;
+    let (mut ranges, mut left_out) = (Ranges::new(), Vec::new());
+    for (key, known) in address_ranges::of_keys(scene, declaration).filter(|(key, _)| !declared.contains_key(*key)) {
+        match known {
+            Ok(known) => _ = ranges.insert(key.clone(), known),
+            Err(why) => left_out.push((key, why)),
+        }
     }
-    let ranges = address_ranges::offered(scene, declaration);
-    let selections = networks.spec.selections.iter();
-    let others =
-        selections.filter(|(key, _)| !ranges.contains_key(*key) && !networks.spec.address_ranges.contains_key(*key));
-    let left_out: Vec<_> = others.map(|(key, selection)| (key, why_not(scene, selection))).collect();
     (!ranges.is_empty() || !left_out.is_empty()).then_some(Offer { declaration, ranges, left_out })
-}
-
-fn why_not<'s>(scene: Scene<'s>, selection: &'s NetworkSelection) -> LeftOut<'s> {
-    let name = &selection.attachment;
-    match scene.attachment(name) {
-        AttachmentState::Missing => LeftOut::Missing(name),
-        AttachmentState::Unknown => LeftOut::NotKnown(name),
-        AttachmentState::Malformed(_) => LeftOut::Broken(name),
-        AttachmentState::Usable(definition) => match definition.networks() {
-            Err(unknown) => LeftOut::Unknown(name, unknown),
-            Ok(_) if definition.worst_effect() == Some(Effect::Fails) => LeftOut::Broken(name),
-            Ok(_) => LeftOut::AskedFor,
-        },
-    }
 }

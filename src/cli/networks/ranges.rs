@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::view::why_unknown;
 use crate::api::to_yaml;
 use crate::cli::words::{WIDTH, plain, wrap};
-use crate::lint::address_ranges::Ranges;
-use crate::lint::networks::{LeftOut, Offer};
+use crate::lint::address_ranges::{LeftOut, Ranges};
+use crate::lint::networks::Offer;
 use crate::storage::ClusterKind;
 
 /// The file that comments speak of.
@@ -101,6 +101,7 @@ fn in_words(why: &LeftOut<'_>) -> String {
             format!("the addresses of {name} cannot be known for certain: {}", why_unknown(*unknown))
         }
         LeftOut::AskedFor => "its selector asks for addresses, which may lie anywhere".to_owned(),
+        LeftOut::OnHosts => "all pods are put on the host network, and have the addresses of hosts".to_owned(),
     }
 }
 
