@@ -192,6 +192,11 @@ impl Test<'_> {
             "Warning: rook-multihome: {user}the master changes, and it is used by CephCluster rook-ceph/user (public): running pods stay on the old network until they restart; see that the old and the new network reach each other until the last pod has restarted (attachment-changed)\n"
         );
         self.says(&["replace", "-f", "-"], &moved.to_string(), &warned).unwrap();
+        let warned = "Warning: rook-multihome: NetworkAttachmentDefinition rook-ceph/used, metadata.annotations[k8s.v1.cni.cncf.io/resourceName]: the resource of its devices changes, and it is used by CephCluster rook-ceph/user (public): running pods stay on the old network until they restart; see that the old and the new network reach each other until the last pod has restarted (attachment-changed)\n";
+        let annotate = ["annotate", "net-attach-def", "used", "-n", "rook-ceph"];
+        let resource = "k8s.v1.cni.cncf.io/resourceName=vendor.com/nic";
+        self.says(&[&annotate[..], &[resource]].concat(), "", warned).unwrap();
+        self.silently(&[&annotate[..], &["note=ours"]].concat());
         let broken = definition("rook-ceph", "used", "{}");
         let (_, said) =
             self.plane.try_kubectl(&["replace", "--dry-run=server", "-f", "-"], &broken.to_string()).unwrap();

@@ -1,10 +1,13 @@
 //! An object that is about to be written, read as the world would read it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::scene::Candidate;
+use crate::network::attachment::{self, RESOURCE_ANNOTATION};
 use crate::network::{AttachmentRef, NetworkSpec};
-use crate::storage::ClusterKind;
+use crate::storage::{Catalogue, ClusterKind};
 use crate::world::{Entry, Mode, ObjectKind, Snapshot};
 
 /// What somebody is about to do with an object.
@@ -48,36 +51,54 @@ impl Change<'_> {
     /// Whether nothing is changed that networks depend on: an object that is being deleted is written to once more for each of its
     /// finalizers, and operators write statuses and labels all the time.
     #[must_use]
-    pub fn leaves_spec(&self) -> bool {
-        self.operation == Operation::Update
-            && (self.old.get("spec") == self.new.get("spec")
-                || self.new.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()))
+    pub fn leaves_networks(&self) -> bool {
+        let is_deleted = || self.new.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null());
+        self.operation == Operation::Update && (is_deleted() || (self.leaves_spec() && self.leaves_resource()))
+    }
+
+    /// Whether the spec is what it was.
+    pub(super) fn leaves_spec(&self) -> bool {
+        self.old.get("spec") == self.new.get("spec")
+    }
+
+    /// Whether a definition names the same resource as before, which it does beside its spec.
+    fn leaves_resource(&self) -> bool {
+        let resource = |object: &Value| object.pointer("/metadata/annotations")?.get(RESOURCE_ANNOTATION).cloned();
+        let names_one = self.kind == attachment::KIND && self.group == attachment::GROUP;
+        !names_one || resource(self.old) == resource(self.new)
+    }
+
+    /// What the catalogue says of the object's kind, where it is a cluster that has a place for networks.
+    pub(super) fn cluster_kind<'s>(&self, catalogue: &'s Catalogue) -> Option<&'s ClusterKind> {
+        catalogue
+            .system_of(self.group, self.kind)?
+            .cluster_kind(self.group, self.kind)
+            .filter(|kind| kind.network.is_some())
     }
 
     /// Reads both versions; nothing where the object is of a kind that says nothing about networks.
     pub(super) fn versions<'s>(&self, snapshot: &'s Snapshot) -> Option<Versions<'s>> {
         let catalogue = snapshot.catalogue();
+        let cluster_kind = self.cluster_kind(catalogue);
         let mut kinds = ObjectKind::always(catalogue).into_iter();
         let kind = kinds.find(|kind| {
             let resource = kind.resource();
             resource.kind == self.kind && resource.group == self.group
         })?;
-        let described = match &kind {
-            ObjectKind::Cluster(position, _) => {
-                let described = &catalogue.systems()[position.system].clusters[position.kind];
-                Some(described.network.as_ref().map(|_| described)?)
-            }
-            ObjectKind::Attachment | ObjectKind::StorageNetwork => None,
-            ObjectKind::Override(_) | ObjectKind::Namespace | ObjectKind::Node | ObjectKind::Workload(..) => {
-                return None;
-            }
-        };
+        match &kind {
+            ObjectKind::Attachment | ObjectKind::StorageNetwork => {}
+            ObjectKind::Cluster(..) if cluster_kind.is_some() => {}
+            ObjectKind::Cluster(..)
+            | ObjectKind::Override(_)
+            | ObjectKind::Namespace
+            | ObjectKind::Node
+            | ObjectKind::Workload(..) => return None,
+        }
         let read = |object: &Value| {
             if object.is_null() {
                 return None;
             }
-            let named = self.named(object);
-            let (name, entry) = Entry::read(&kind, &named, catalogue).ok()?;
+            let (name, entry) = Entry::read(&kind, &self.named(object), catalogue).ok()?;
             Some(match entry {
                 Entry::Cluster(cluster) => Candidate::Cluster(Box::new(cluster)),
                 Entry::StorageNetwork(network) => Candidate::StorageNetwork(Box::new(network)),
@@ -87,14 +108,18 @@ impl Change<'_> {
                 Entry::Override(..) | Entry::Namespace(_) | Entry::Node(_) | Entry::Workload(_) => return None,
             })
         };
-        Some(Versions { old: read(self.old), new: read(self.new), kind: described })
+        Some(Versions { old: read(self.old), new: read(self.new), kind: cluster_kind })
     }
 
     /// The object with its namespace and name, which the API server may have left to the request, or not chosen yet.
-    fn named(&self, object: &Value) -> Value {
+    fn named<'o>(&self, object: &'o Value) -> Cow<'o, Value> {
+        let is_empty = |value: Option<&Value>| value.and_then(Value::as_str).is_none_or(str::is_empty);
+        let of_metadata = |name| object.get("metadata").and_then(|metadata| metadata.get(name));
+        if !is_empty(of_metadata("namespace")) && !is_empty(of_metadata("name")) {
+            return Cow::Borrowed(object);
+        }
         let mut named = object.clone();
         if let Some(metadata) = named.get_mut("metadata").and_then(Value::as_object_mut) {
-            let is_empty = |value: Option<&Value>| value.and_then(Value::as_str).is_none_or(str::is_empty);
             if is_empty(metadata.get("namespace")) {
                 metadata.insert("namespace".to_owned(), self.namespace.into());
             }
@@ -103,7 +128,7 @@ impl Change<'_> {
                 metadata.insert("name".to_owned(), generated);
             }
         }
-        named
+        Cow::Owned(named)
     }
 }
 

@@ -13,7 +13,7 @@ use super::rivals::Neighbours;
 use super::scene::{Candidate, Scene};
 use super::{declared, definition, overlap};
 use crate::api;
-use crate::network::{AttachmentDefinition, AttachmentRef};
+use crate::network::{AttachmentDefinition, AttachmentRef, NetworkKey};
 use crate::world::{AttachmentState, Declarer, ObjectName, Settings, Snapshot};
 
 /// What is needed to apply the rules.
@@ -275,16 +275,18 @@ pub(super) fn users(uses: &[Use<'_>]) -> Vec<Subject> {
 pub(super) fn in_words(uses: &[Use<'_>]) -> String {
     /// As many as a sentence can bear.
     const NAMED: usize = 3;
+    // Of hundreds, only those that are named are put into words.
+    let mut seen: HashSet<(&str, &ObjectName, Option<&NetworkKey>)> = HashSet::new();
     let mut named: Vec<String> = Vec::new();
-    for Use { declaration, network } in uses {
-        let key = network.key().map_or("defaultNetwork", |key| key.as_str());
-        let user = format!("{} ({key})", declaration.declarer);
-        if !named.contains(&user) {
-            named.push(user);
+    for user in uses {
+        let (kind, id, _) = user.order();
+        if seen.insert((kind, id, user.network.key())) && named.len() < NAMED {
+            let key = user.network.key().map_or("defaultNetwork", |key| key.as_str());
+            named.push(format!("{} ({key})", user.declaration.declarer));
         }
     }
-    match named.len().checked_sub(NAMED) {
-        Some(more) if more > 0 => format!("{} and {more} more", named[..NAMED].join(", ")),
-        Some(_) | None => named.join(" and "),
+    match seen.len().saturating_sub(NAMED) {
+        0 => named.join(" and "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }

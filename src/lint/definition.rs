@@ -29,6 +29,11 @@ const CHANGE_NO_ADDRESSES: [&str; 9] =
 /// The plugins that keep pods from reaching their own host through the interface that they share.
 const SHARING: [&str; 2] = ["macvlan", "ipvlan"];
 
+/// The field that names the resource of which every attachment needs a device.
+pub(super) fn resource_field() -> String {
+    format!("metadata.annotations[{RESOURCE_ANNOTATION}]")
+}
+
 /// A definition that Multus cannot load.
 pub(super) fn unreadable(name: &AttachmentRef, error: &AttachmentError, uses: &[Use<'_>]) -> Finding {
     let subject = Subject::definition(name);
@@ -135,7 +140,7 @@ impl Found<'_> {
         if needs_device && plugin.device.is_none() && self.used.definition.resource.is_none() {
             let fault = format!("{} needs a device, and nothing says which", plugin.kind);
             let mend = "name the resource of the device plugin there, such as openshift.io/storage";
-            self.add(Rule::DeviceUnnamed, &format!("metadata.annotations[{RESOURCE_ANNOTATION}]"), fault, mend);
+            self.add(Rule::DeviceUnnamed, &resource_field(), fault, mend);
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::change::{Change, Operation, Versions};
 use super::checker::{Checker, in_words, lint_candidate, users};
-use super::definition::CONFIG;
+use super::definition::{CONFIG, resource_field};
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::{Candidate, Scene};
@@ -70,7 +70,7 @@ impl Judgement {
 /// Judges a change.
 #[must_use]
 pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
-    if change.leaves_spec() {
+    if change.leaves_networks() {
         return Judgement::default();
     }
     let Some(versions) = change.versions(snapshot) else { return Judgement::default() };
@@ -162,18 +162,19 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>,
         return None;
     }
     let who = in_words(uses);
+    let field = if change.leaves_spec() { resource_field() } else { CONFIG.to_owned() };
     let (rule, field, fault, mend) = match (old.as_ref().and_then(|old| old.as_ref().ok()), new) {
         (_, None) => (
             Rule::AttachmentInUse,
-            "",
+            String::new(),
             format!("it is used by {who}, whose pods cannot start again without it"),
             "take it out of use first: let them name another network, and wait until their pods have restarted",
         ),
-        (Some(old), Some(Err(_))) if old.works() => broken(&who),
-        (Some(old), Some(Ok(new))) if old.works() && (is_broken || !new.works()) => broken(&who),
+        (Some(old), Some(Err(_))) if old.works() => broken(field, &who),
+        (Some(old), Some(Ok(new))) if old.works() && (is_broken || !new.works()) => broken(field, &who),
         (Some(old), Some(Ok(new))) => (
             Rule::AttachmentChanged,
-            CONFIG,
+            field,
             format!(
                 "{} changes, and it is used by {who}: running pods stay on the old network until they restart",
                 difference(old, new)?
@@ -190,14 +191,14 @@ fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>,
         has_pods && user.declaration.mode(settings) <= least
     });
     Some(TakenAway {
-        finding: Finding::new(rule, Subject::definition(name), field, fault, mend).with(users(uses)),
+        finding: Finding::new(rule, Subject::definition(name), &field, fault, mend).with(users(uses)),
         is_missed,
     })
 }
 
-fn broken(who: &str) -> (Rule, &'static str, String, &'static str) {
+fn broken(field: String, who: &str) -> (Rule, String, String, &'static str) {
     let fault = format!("it is used by {who}, and with this change no pod can be attached to it any more");
-    (Rule::AttachmentInUse, CONFIG, fault, "mend what the other findings say, or leave it as it was")
+    (Rule::AttachmentInUse, field, fault, "mend what the other findings say, or leave it as it was")
 }
 
 /// What makes the network another one, in a few words; nothing where it is the same.
@@ -209,6 +210,9 @@ fn difference(old: &AttachmentDefinition, new: &AttachmentDefinition) -> Option<
         (Some(old), Some(new)) if old.vlan != new.vlan => return Some("the VLAN"),
         (Some(_), None) | (None, Some(_)) => return Some("the place of the configuration"),
         (Some(_), Some(_)) | (None, None) => {}
+    }
+    if old.resource != new.resource {
+        return Some("the resource of its devices");
     }
     let ranges = |definition: &AttachmentDefinition| {
         let mut ranges = definition.networks().ok()?;

@@ -33,10 +33,10 @@ pub struct Writing {
 #[must_use]
 pub fn write(snapshot: &Snapshot, change: &Change<'_>) -> Option<Writing> {
     let is_asked = snapshot.settings().checks.address_ranges == AddressRanges::Write;
-    if !is_asked || change.operation == Operation::Delete || change.leaves_spec() {
+    if !is_asked || change.operation == Operation::Delete || change.leaves_networks() {
         return None;
     }
-    let field = change.versions(snapshot)?.kind?.address_ranges.as_ref()?;
+    let field = change.cluster_kind(snapshot.catalogue())?.address_ranges.as_ref()?;
     let recorded = recorded(change.new);
     // A range whose selector has gone makes a cluster invalid; one that was written here must not.
     let bare = without(change.new, field, &recorded);

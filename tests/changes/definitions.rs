@@ -9,6 +9,12 @@ fn protecting(in_use: InUse) -> Settings {
     Settings { checks: Checks { in_use, ..Checks::default() }, ..Settings::default() }
 }
 
+/// A definition whose attachments need a device of this resource.
+fn of_resource(mut definition: Value, resource: &str) -> Value {
+    definition["metadata"]["annotations"] = json!({"k8s.v1.cni.cncf.io/resourceName": resource});
+    definition
+}
+
 /// `public` with another configuration.
 #[allow(clippy::needless_pass_by_value)] // it reads better where it is used
 fn with(pointer: &str, value: Value) -> Value {
@@ -58,12 +64,25 @@ fn a_change_of_a_definition_in_use_is_said() {
     let failing = with("/ipam/range", json!("192.168.0.0/99"));
     let broken: &[&str] = &["attachment-in-use"];
     let elsewhere: &[&str] = &["attachment-changed"];
+    let ipam = json!({"type": "whereabouts", "range": "192.168.0.0/18", "routes": [{"dst": "192.168.252.0/22"}]});
+    let bare = configured("public", &json!({"cniVersion": "0.3.1", "type": "sriov", "ipam": ipam}));
+    let sriov = of_resource(bare.clone(), "vendor.com/nic");
     for (old, new, expected, words) in [
         (public(), unreadable.clone(), broken, "no pod can be attached to it any more"),
         (public(), failing.clone(), broken, "no pod can be attached to it any more"),
         (public(), with("/master", json!("eth9")), elsewhere, "the master changes"),
         (public(), with("/type", json!("bridge")), elsewhere, "the plugin changes"),
         (public(), with("/ipam/range", json!("192.168.0.0/17")), elsewhere, "the range of addresses changes"),
+        // It stands beside the spec, and every attachment depends on it.
+        (
+            sriov.clone(),
+            of_resource(bare.clone(), "vendor.com/other"),
+            elsewhere,
+            "the resource of its devices changes",
+        ),
+        (sriov.clone(), bare.clone(), broken, "metadata.annotations[k8s.v1.cni.cncf.io/resourceName]: it is used by"),
+        (bare, sriov, elsewhere, "the resource of its devices changes"),
+        (public(), changed(&public(), "/metadata/annotations", json!({"note": "ours"})), &[], ""),
         (public(), with("/ipam/exclude", json!(["192.168.0.0/24"])), &[], ""),
         (public(), with("/name", json!("other")), &[], ""),
         // It did not work before either.

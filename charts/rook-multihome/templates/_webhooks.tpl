@@ -80,7 +80,19 @@ definition it need not be, because its configuration may lie in a file of the no
 */}}
 {{- define "rook-multihome.whereSpecIsNew" -}}
 - name: spec-is-new
-  expression: "request.operation != 'UPDATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec)"
+  expression: "{{ include "rook-multihome.specIsNew" . }}"
+{{- end -}}
+
+{{/* The same for attachment definitions, which name the resource of their devices in an annotation. */}}
+{{- define "rook-multihome.whereNetworkIsNew" -}}
+{{- $named := "(has(%[1]s.metadata.annotations) && '%[2]s' in %[1]s.metadata.annotations ? %[1]s.metadata.annotations['%[2]s'] : '')" -}}
+{{- $resource := "k8s.v1.cni.cncf.io/resourceName" -}}
+- name: network-is-new
+  expression: "{{ include "rook-multihome.specIsNew" . }} || {{ printf $named "object" $resource }} != {{ printf $named "oldObject" $resource }}"
+{{- end -}}
+
+{{- define "rook-multihome.specIsNew" -}}
+request.operation != 'UPDATE' || has(object.spec) != has(oldObject.spec) || (has(object.spec) && object.spec != oldObject.spec)
 {{- end -}}
 
 {{/* Whether the API server knows match conditions; empty where it does not. */}}
