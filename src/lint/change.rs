@@ -8,7 +8,7 @@ use super::scene::Candidate;
 use crate::network::attachment::{self, RESOURCE_ANNOTATION};
 use crate::network::{AttachmentRef, NetworkSpec};
 use crate::storage::{Catalogue, ClusterKind};
-use crate::world::{Entry, Mode, ObjectKind, Snapshot};
+use crate::world::{Entry, ObjectKind, Snapshot};
 
 /// What somebody is about to do with an object.
 #[derive(Debug)]
@@ -144,15 +144,6 @@ impl Versions<'_> {
 }
 
 impl Candidate {
-    /// What is done about it, where it says so itself.
-    pub(super) fn mode(&self) -> Option<Mode> {
-        match self {
-            Self::Attachment(..) => None,
-            Self::Cluster(cluster) => cluster.mode,
-            Self::StorageNetwork(network) => network.mode,
-        }
-    }
-
     /// The networks that a cluster declares, where they can be read.
     pub(super) fn spec(&self) -> Option<&NetworkSpec> {
         match self {

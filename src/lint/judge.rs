@@ -76,7 +76,7 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     let Some(versions) = change.versions(snapshot) else { return Judgement::default() };
     let newest = versions.new.as_ref().or(versions.old.as_ref());
     let subject = newest.map(Candidate::subject);
-    let mode = newest.and_then(Candidate::mode).unwrap_or(snapshot.settings().mode);
+    let mode = newest.map_or(snapshot.settings().mode, |newest| Scene::with(snapshot, newest).mode_of(newest));
     if mode == Mode::Off {
         return Judgement { findings: Vec::new(), mode, subject };
     }

@@ -130,6 +130,17 @@ impl<'s> Scene<'s> {
         declaration.mode(self.snapshot.settings()) != Mode::Off && oldest.is_none_or(|oldest| oldest.id == network.id)
     }
 
+    /// What is done about an object: as it says itself, a StorageNetwork as its cluster says, or as is set for all.
+    #[must_use]
+    pub fn mode_of(self, candidate: &'s Candidate) -> Mode {
+        let settings = self.snapshot.settings();
+        match candidate {
+            Candidate::Attachment(..) => settings.mode,
+            Candidate::Cluster(cluster) => cluster.mode.unwrap_or(settings.mode),
+            Candidate::StorageNetwork(network) => self.declaration_of(network).mode(settings),
+        }
+    }
+
     /// What a StorageNetwork declares.
     #[must_use]
     pub fn declaration_of(self, network: &'s StorageNetwork) -> Declaration<'s> {

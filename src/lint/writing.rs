@@ -43,8 +43,8 @@ pub fn write(snapshot: &Snapshot, change: &Change<'_>) -> Option<Writing> {
     let versions = Change { new: &bare, ..*change }.versions(snapshot)?;
     let candidate = versions.new.as_ref()?;
     let Candidate::Cluster(cluster) = candidate else { return None };
-    let mode = cluster.mode.unwrap_or(snapshot.settings().mode);
     let scene = Scene::with(snapshot, candidate);
+    let mode = scene.mode_of(candidate);
     let system = snapshot.catalogue().system_of(&cluster.group, &cluster.kind)?;
     let declaration = Declaration::of_cluster(system, cluster, scene.storage_network_of(cluster));
     let known = known(scene, declaration);

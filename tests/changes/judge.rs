@@ -255,6 +255,22 @@ fn a_storage_network_is_judged_in_the_place_of_its_cluster() {
     assert!(is_silent(&deleted(&snapshot, &storage_network("first", "lost", "public"))));
 }
 
+/// It is done about its pods as its cluster says, where it says nothing itself (docs/decisions.md, modes).
+#[test]
+fn a_storage_network_has_the_mode_of_its_cluster() {
+    let bad = storage_network("first", "my-cluster", "nowhere");
+    for (of_cluster, own, refused) in
+        [("audit", None, false), ("off", None, false), ("enforce", None, true), ("audit", Some("enforce"), true)]
+    {
+        let cluster = changed(&sound(), "/metadata/annotations", json!({"multihome.rook.io/mode": of_cluster}));
+        let snapshot = world(denying(Deny::From(Severity::Error)), &[networks().to_vec(), vec![cluster]].concat());
+        let bad = own.map_or_else(|| bad.clone(), |own| changed(&bad, "/spec/mode", json!(own)));
+        let judgement = created(&snapshot, &bad);
+        assert_eq!(judgement.is_refused(), refused, "{of_cluster} {own:?}");
+        assert_eq!(is_silent(&judgement), of_cluster == "off", "{of_cluster} {own:?}");
+    }
+}
+
 #[test]
 fn a_cluster_of_edgefs_is_judged() {
     let snapshot = world(denying(Deny::From(Severity::Error)), &networks());
