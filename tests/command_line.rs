@@ -110,6 +110,23 @@ fn the_readme_shows_what_is_printed() {
     }
 }
 
+/// Whoever copies a line gets the image of this version.
+#[test]
+fn documents_name_images_of_this_version() {
+    let docs = std::fs::read_dir(project().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut named = 0;
+    for path in docs.filter(|path| path.is_file()).chain([project().join("README.md")]) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (_, tag) in text.match_indices("/rook-multihome:").map(|(at, begins)| text[at..].split_at(begins.len())) {
+            let number = |character: char| character.is_ascii_digit() || character == '.';
+            let version = tag.split(|character| !number(character)).next().unwrap().trim_end_matches('.');
+            assert!(version.is_empty() || version == env!("CARGO_PKG_VERSION"), "{}: {version}", path.display());
+            named += usize::from(!version.is_empty());
+        }
+    }
+    assert!(named >= 2, "the documents name no image");
+}
+
 #[test]
 fn explain_speaks_to_machines_too() {
     let printed = stdout(program().args([

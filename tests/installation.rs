@@ -13,7 +13,7 @@ use support::load::Load;
 use support::release::{CHART, NAMESPACE, RELEASE, Release};
 
 /// The chart before this one, as it was.
-const PREVIOUS: &str = "tests/control-plane/chart-0.2.0";
+const PREVIOUS: &str = "tests/control-plane/chart-0.3.0";
 /// With a short wait: where an authority of ours was trusted before, new replicas wait until the next one has settled.
 const SELF_MANAGED: [&str; 2] = ["--set", "tls.selfManaged.settle=5s"];
 /// Every kind that the chart has objects of, and those that come with them.
@@ -59,17 +59,6 @@ fn refs(values: &[String]) -> Vec<&str> {
     values.iter().map(String::as_str).collect()
 }
 
-/// The role by which the present program reads what it watches, under a name that no release has.
-fn rights_of_the_present_program(plane: &ControlPlane) -> String {
-    let template = ["template", "present", CHART, "--namespace", NAMESPACE, "--show-only", "templates/rbac.yaml"];
-    let account = format!("serviceAccount.name={RELEASE}");
-    plane.helm(&[&template[..], &["--set", "namespaces={rook-ceph}", "--set", &account]].concat())
-}
-
-fn delete(plane: &ControlPlane, manifests: &str) {
-    plane.try_kubectl(&["delete", "-f", "-"], manifests).unwrap();
-}
-
 #[test]
 fn from_the_previous_version_and_back_and_nothing_is_left() {
     in_own_network("from_the_previous_version_and_back_and_nothing_is_left", || {
@@ -87,11 +76,8 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
             files.into_iter().flat_map(|pair| ["--set-file".to_owned(), value(pair)]).collect()
         };
 
-        // The old chart comes with the old program, which is not here. What the present one reads besides is granted while it
-        // stands in for it, and taken away before the present chart has to grant all of that itself.
-        let more = rights_of_the_present_program(&plane);
+        // The old chart comes with the old program, which is not here. The present one stands in for it: it reads no more.
         say("installing the previous version");
-        plane.apply(&more);
         let mut release = Release::install_chart(&plane, PREVIOUS, &SELF_MANAGED);
         release.start(2);
         wait_for_networks(&plane, "the previous version");
@@ -102,21 +88,18 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         assert!(refused.contains("upgrade with --reset-then-reuse-values"), "{refused}");
 
         say("upgrading");
-        delete(&plane, &more);
         release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "upgraded");
         wait_for_trust(&plane, &release);
 
         say("rolling back to the previous version");
-        plane.apply(&more);
         plane.helm(&["rollback", RELEASE, "1", "--namespace", NAMESPACE]);
         release.follow_rollout();
         wait_for_networks(&plane, "rolled back");
         assert_eq!(release.bundles().len(), 2, "what the previous version had no entry for is gone");
 
         say("and forward again");
-        delete(&plane, &more);
         release.upgrade(&SELF_MANAGED);
         release.follow_rollout();
         wait_for_networks(&plane, "forward again");
