@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::scene::Candidate;
 use crate::network::attachment::{self, RESOURCE_ANNOTATION};
-use crate::network::{AttachmentRef, NetworkSpec};
+use crate::network::{AttachmentDefinition, AttachmentRef, NetworkSpec};
 use crate::storage::{Catalogue, ClusterKind};
 use crate::world::{Entry, ObjectKind, Snapshot};
 
@@ -144,6 +144,16 @@ impl Versions<'_> {
 }
 
 impl Candidate {
+    /// Whether all that it says about networks could be looked at.
+    pub(super) fn is_read(&self) -> bool {
+        match self {
+            Self::Attachment(_, None) => true,
+            Self::Attachment(_, Some(definition)) => definition.as_ref().is_ok_and(AttachmentDefinition::works),
+            Self::Cluster(cluster) => cluster.network_problems.is_empty(),
+            Self::StorageNetwork(network) => network.declared.is_ok(),
+        }
+    }
+
     /// The networks that a cluster declares, where they can be read.
     pub(super) fn spec(&self) -> Option<&NetworkSpec> {
         match self {

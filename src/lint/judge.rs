@@ -1,8 +1,8 @@
 //! The judgement of one object as it is about to be written: what is found, and whether that is a reason to refuse it.
 //!
-//! Total: whatever the object holds, there is a judgement. Only changes of the spec are judged, and only what a change brings
-//! about is a reason to refuse it: an old fault must never keep anybody from writing a status, a finalizer, or the mend of
-//! another fault.
+//! Total: whatever the object holds, there is a judgement. Only changes of what networks depend on are judged
+//! ([`Change::leaves_networks`]), and only what a change brings about is a reason to refuse it: an old fault must never keep
+//! anybody from writing a status, a finalizer, or the mend of another fault.
 
 use serde_json::Value;
 
@@ -10,9 +10,11 @@ use super::change::{Change, Operation, Versions};
 use super::checker::{Checker, in_words, lint_candidate, users};
 use super::definition::{CONFIG, resource_field};
 use super::finding::{Finding, Subject};
+use super::overlap::NAMED;
 use super::rule::Rule;
 use super::scene::{Candidate, Scene};
 use crate::network::AttachmentDefinition;
+use crate::network::ipam::Source;
 use crate::world::{Deny, InUse, Mode, Severity, Snapshot};
 
 /// What is to be said of an object, the worst first.
@@ -91,18 +93,21 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
         Operation::Update if !now.is_empty() => found(versions.old.as_ref()),
         Operation::Create | Operation::Update | Operation::Delete => Vec::new(),
     };
+    // What could not be read hid whatever else was wrong.
+    let was_read = versions.old.as_ref().is_none_or(Candidate::is_read);
     let mut findings: Vec<Judged> = Vec::new();
     for finding in now {
-        let is_new = !before.iter().any(|earlier| is_same(earlier, &finding, subject.as_ref()));
+        let is_new = was_read && !before.iter().any(|earlier| is_same(earlier, &finding, subject.as_ref()));
         // Advice that was there already has been heard.
         if is_new || finding.rule.severity() != Severity::Advice {
-            findings.push(Judged::new(finding, is_new, checks.deny));
+            findings.push(Judged::new(finding, is_new, subject.as_ref(), checks.deny));
         }
     }
     // Multus attaches pods all the same, and they are of no use.
     let is_useless = |judged: &Judged| matches!(judged.finding.rule, Rule::NoAddresses | Rule::DeviceUnnamed);
     let is_broken = findings.iter().any(|judged| judged.is_new && is_useless(judged));
-    findings.extend(provider_change(change, &versions).map(|finding| Judged::new(finding, true, checks.deny)));
+    let forbidden = provider_change(change, &versions);
+    findings.extend(forbidden.map(|finding| Judged::new(finding, true, subject.as_ref(), checks.deny)));
     if let Some(TakenAway { finding, is_missed }) = taken_away(snapshot, change, &versions, is_broken) {
         let is_kept = finding.rule == Rule::AttachmentInUse && is_missed && checks.in_use == InUse::Deny;
         let verdict = if is_kept { Verdict::Refused } else { Verdict::Said };
@@ -112,18 +117,38 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     Judgement { findings, mode, subject }
 }
 
-/// Whether a finding was there before: of the same rule, in the same place and, where that is the changed object, about the same
-/// others. The words may differ, because half a mend is one too, and a network that is too small stays so whatever number of pods
-/// a cluster has now.
+/// Whether a finding was there before: of the same rule, in the same place and, where that is the changed object, about no others
+/// than then. The words may differ, because half a mend is one too, and a network that is too small stays so whatever number of
+/// pods a cluster has now.
 fn is_same(earlier: &Finding, now: &Finding, changed: Option<&Subject>) -> bool {
-    let is_there = earlier.rule == now.rule && earlier.subject == now.subject && earlier.field == now.field;
-    is_there && (changed != Some(&now.subject) || earlier.with == now.with)
+    let is_there = earlier.rule == now.rule && earlier.subject == now.subject && place(earlier) == place(now);
+    let has_part = |other: &Subject| earlier.with.contains(other);
+    // Where as many were named as ever are, others may come forward.
+    let are_all_named = earlier.with.len() < NAMED;
+    is_there && (changed != Some(&now.subject) || !are_all_named || now.with.iter().all(has_part))
+}
+
+/// The field without the numbers of entries, which change when one before it comes or goes.
+fn place(finding: &Finding) -> String {
+    let mut parts = finding.field.split('[');
+    let mut place = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        place.push('[');
+        place.push_str(part.trim_start_matches(|character: char| character.is_ascii_digit()));
+    }
+    place
 }
 
 impl Judged {
-    fn new(finding: Finding, is_new: bool, deny: Deny) -> Self {
-        // A StorageNetwork that comes before its cluster is in good time, not wrong.
-        let is_reason = is_new && finding.rule != Rule::ClusterMissing && deny.covers(finding.rule.severity());
+    fn new(finding: Finding, is_new: bool, changed: Option<&Subject>, deny: Deny) -> Self {
+        let may_be_reason = match finding.rule {
+            // A StorageNetwork that comes before its cluster is in good time, not wrong.
+            Rule::ClusterMissing => false,
+            // Definition and cluster could never change together, and one has to be the first.
+            Rule::RangesContradict => changed == Some(&finding.subject),
+            _ => true,
+        };
+        let is_reason = is_new && may_be_reason && deny.covers(finding.rule.severity());
         Self { finding, verdict: if is_reason { Verdict::Refused } else { Verdict::Said }, is_new }
     }
 }
@@ -208,11 +233,21 @@ fn difference(old: &AttachmentDefinition, new: &AttachmentDefinition) -> Option<
         (Some(old), Some(new)) if old.parent != new.parent => return Some("the master"),
         (Some(old), Some(new)) if old.bridge != new.bridge => return Some("the bridge"),
         (Some(old), Some(new)) if old.vlan != new.vlan => return Some("the VLAN"),
+        (Some(old), Some(new)) if old.device != new.device => return Some("the device"),
         (Some(_), None) | (None, Some(_)) => return Some("the place of the configuration"),
         (Some(_), Some(_)) | (None, None) => {}
     }
     if old.resource != new.resource {
         return Some("the resource of its devices");
+    }
+    if let (Source::Ovn(one), Source::Ovn(other)) = (&old.ipam.source, &new.ipam.source) {
+        if one != other {
+            return Some("the topology");
+        }
+        // Its network is the one of this name (OVN-Kubernetes, multi-homing).
+        if old.network != new.network {
+            return Some("the name of the network");
+        }
     }
     let ranges = |definition: &AttachmentDefinition| {
         let mut ranges = definition.networks().ok()?;

@@ -121,7 +121,7 @@ fn apart_from(source: &Source, hosts: &IpNet) -> String {
 }
 
 /// As many of the others as are named in a finding. There may be thousands, and each would name all the others.
-const NAMED: usize = 32;
+pub(super) const NAMED: usize = 32;
 
 /// The others that hand out addresses of a definition, of those that [`overlapping`] has found, where storage uses one of the two.
 /// When everything is looked at, of two that storage uses the first by name tells; else the one that is looked at.

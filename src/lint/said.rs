@@ -43,12 +43,17 @@ impl Judgement {
         Some(format!("rook-multihome refuses this: {}{more}", reasons.join(". ")))
     }
 
-    /// The annotations for the audit log: the names of the rules, and the mode where it is not to enforce.
+    /// The annotations for the audit log: the names of the rules, each once, and the mode where it is not to enforce.
     #[must_use]
     pub fn audit_annotations(&self) -> Vec<(&'static str, String)> {
         let mut annotations = Vec::new();
-        let mut rules: Vec<&str> = self.findings.iter().map(|judged| judged.finding.rule.id()).collect();
-        rules.dedup();
+        let mut rules: Vec<&str> = Vec::new();
+        for judged in &self.findings {
+            let rule = judged.finding.rule.id();
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
         if !rules.is_empty() {
             annotations.push(("findings", rules.join(",")));
         }

@@ -9,7 +9,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use serde_json::{Map, Value, json};
 
-use super::address_ranges::{Ranges, in_words, known};
+use super::address_ranges::{LeftOut, Ranges, in_words, of_keys};
 use super::change::{Change, Operation, Versions};
 use super::declaration::Declaration;
 use super::scene::{Candidate, Scene};
@@ -47,13 +47,12 @@ pub fn write(snapshot: &Snapshot, change: &Change<'_>) -> Option<Writing> {
     let mode = scene.mode_of(candidate);
     let system = snapshot.catalogue().system_of(&cluster.group, &cluster.kind)?;
     let declaration = Declaration::of_cluster(system, cluster, scene.storage_network_of(cluster));
-    let known = known(scene, declaration);
-    let plan = Plan::new(change, &versions, field, &recorded, &known);
-    let does_nothing = plan.write.is_empty() && plan.remove.is_empty();
+    let plan = Plan::new(change, &versions, field, &recorded, &Known::of(scene, declaration));
     let patch = match mode {
-        _ if does_nothing => return None,
+        _ if plan.says_nothing() => return None,
         Mode::Off => return None,
         Mode::Audit => Patch::default(),
+        Mode::Enforce if plan.does_nothing() => Patch::default(),
         Mode::Enforce => plan.patch(change.new, field)?,
     };
     Some(Writing { patch, warning: plan.in_words(mode, field) })
@@ -75,6 +74,27 @@ fn without(object: &Value, field: &FieldPath, recorded: &Map<String, Value>) -> 
     bare
 }
 
+/// What is known of the addresses of each key.
+struct Known<'s> {
+    certain: Ranges,
+    uncertain: Vec<&'s NetworkKey>,
+}
+
+impl<'s> Known<'s> {
+    fn of(scene: Scene<'s>, declaration: Declaration<'s>) -> Self {
+        let mut known = Self { certain: Ranges::new(), uncertain: Vec::new() };
+        for (key, ranges) in of_keys(scene, declaration) {
+            match ranges {
+                Ok(ranges) => _ = known.certain.insert(key.clone(), ranges),
+                // Nobody expects ranges where no network is attached.
+                Err(LeftOut::OnHosts) => {}
+                Err(_) => known.uncertain.push(key),
+            }
+        }
+        known
+    }
+}
+
 /// What is to be done with each key.
 #[derive(Default)]
 struct Plan {
@@ -82,7 +102,7 @@ struct Plan {
     write: Ranges,
     /// ranges that were written here and do not hold any more,
     remove: Vec<NetworkKey>,
-    /// keys that are left without any, because nothing is certain about them,
+    /// keys that are left without any where they might have got some, because nothing is certain about them,
     left: Vec<NetworkKey>,
     /// and what is written here afterwards, to be recorded.
     recorded: Map<String, Value>,
@@ -94,7 +114,7 @@ impl Plan {
         versions: &Versions<'_>,
         field: &FieldPath,
         recorded: &Map<String, Value>,
-        known: &Ranges,
+        known: &Known<'_>,
     ) -> Self {
         let mut plan = Self::default();
         let Some(spec) = versions.new.as_ref().and_then(Candidate::spec) else { return plan };
@@ -112,10 +132,10 @@ impl Plan {
         for key in spec.selections.keys().cloned().chain(gone) {
             let there = declared.and_then(|declared| declared.get(key.as_str())).filter(|ranges| !is_empty(ranges));
             let is_ours = there.is_some() && there == recorded.get(key.as_str());
-            match (there, known.get(&key)) {
-                (None, None) if spec.selections.contains_key(&key) => plan.left.push(key),
+            match (there, known.certain.get(&key)) {
                 // Somebody has taken it away, or written something else.
-                (None, Some(_)) if !has_changed(&key) => {}
+                (None, _) if !has_changed(&key) => {}
+                (None, None) if known.uncertain.contains(&&key) => plan.left.push(key),
                 (None, None) => {}
                 (Some(_), _) if !is_ours => {}
                 (Some(_), None) if has_changed(&key) => plan.remove.push(key),
@@ -130,6 +150,14 @@ impl Plan {
             }
         }
         plan
+    }
+
+    fn does_nothing(&self) -> bool {
+        self.write.is_empty() && self.remove.is_empty()
+    }
+
+    fn says_nothing(&self) -> bool {
+        self.does_nothing() && self.left.is_empty()
     }
 
     fn patch(&self, object: &Value, field: &FieldPath) -> Option<Patch> {
@@ -166,6 +194,10 @@ impl Plan {
                 ("rook-multihome is in audit mode, and", "would have written", "would have taken back")
             }
         };
+        if self.does_nothing() {
+            let keys = listed(&self.left);
+            return format!("rook-multihome writes no {field} for {keys}, whose addresses are not known for certain");
+        }
         let mut said = Vec::new();
         if !self.write.is_empty() {
             let ranges = in_words(&self.write);

@@ -129,6 +129,70 @@ fn a_definition_that_nothing_can_be_attached_with_is_refused_as_an_error() {
     assert!(is_silent(&mended), "{:?}", mended.warnings());
 }
 
+/// Behind a fault that kept the rest from being looked at, others may have been.
+#[test]
+fn what_comes_to_light_with_a_mend_is_said_and_never_refused() {
+    let foreign = configured("public", &macvlan(json!({"type": "host-local", "range": "10.0.0.0/24"})));
+    let text = foreign["spec"]["config"].as_str().unwrap().replace("\"eth1\"", "\"eth1\",");
+    let unreadable = changed(&foreign, "/spec/config", json!(text.replace("}}", "},}")));
+    let failing = with("/ipam/range", json!("192.168.0.0/99"));
+    for old in [unreadable, failing] {
+        let snapshot = world(denying(Deny::From(Severity::Error)), std::slice::from_ref(&old));
+        let judgement = updated(&snapshot, &old, &foreign);
+        assert_eq!(rules(&judgement), ["addresses-refused"]);
+        assert!(updated(&snapshot, &public(), &foreign).is_refused());
+    }
+}
+
+/// Definition and cluster cannot change at one time: the definition is the first, and the cluster follows it.
+#[test]
+fn a_range_that_a_cluster_declares_can_be_moved() {
+    let deny = denying(Deny::From(Severity::Error));
+    let moved = with("/ipam/range", json!("192.168.64.0/18"));
+    let judgement = updated(&world(deny.clone(), &[public(), sound()]), &public(), &moved);
+    assert_eq!(rules(&judgement), ["ranges-contradict", "attachment-changed"]);
+    let followed = changed(&sound(), "/spec/network/addressRanges/public", json!(["192.168.64.0/18"]));
+    let snapshot = world(deny, &[moved, sound()]);
+    assert!(is_silent(&updated(&snapshot, &sound(), &followed)));
+    assert_eq!(rules(&updated(&snapshot, &followed, &sound())), ["!ranges-contradict"]);
+}
+
+/// Half a mend is one: of several others that something is wrong with, fewer are left.
+#[test]
+fn fewer_overlaps_than_before_are_no_reason() {
+    let [wide, narrow] = [json!("192.168.0.0/18"), json!("192.168.0.0/20")];
+    let own = |range| with("/ipam", json!({"type": "host-local", "subnet": range, "name": "own"}));
+    let other = |name, range| configured(name, &macvlan(json!({"type": "host-local", "subnet": range})));
+    let others = [other("y", "192.168.32.0/24"), other("z", "192.168.1.0/24")];
+    let (old, new) = (own(wide), own(narrow));
+    let snapshot = world(denying(Deny::From(Severity::Warning)), &[&others[..], &[old.clone(), sound()]].concat());
+    let overlap = |judgement: &rook_multihome::lint::Judgement| {
+        let all = rules(judgement);
+        all.into_iter().find(|rule| rule.ends_with("ranges-overlap"))
+    };
+    assert_eq!(overlap(&updated(&snapshot, &old, &new)).as_deref(), Some("ranges-overlap"));
+    assert_eq!(overlap(&updated(&snapshot, &new, &old)).as_deref(), Some("!ranges-overlap"));
+}
+
+#[test]
+fn a_definition_of_ovn_kubernetes_leads_elsewhere_by_its_name_and_topology() {
+    let ovn = |name: &str, topology: &str| {
+        let config = json!({
+            "cniVersion": "0.3.1", "type": "ovn-k8s-cni-overlay", "name": name, "topology": topology,
+            "netAttachDefName": "rook-ceph/public", "subnets": "192.168.0.0/18",
+        });
+        configured("public", &config)
+    };
+    let old = ovn("one", "layer2");
+    let snapshot = world(Settings::default(), &[old.clone(), sound()]);
+    for (new, words) in
+        [(ovn("other", "layer2"), "the name of the network changes"), (ovn("one", "localnet"), "the topology changes")]
+    {
+        let said = updated(&snapshot, &old, &new).warnings().join("\n");
+        assert!(said.contains(words) && said.contains("(attachment-changed)"), "{said}");
+    }
+}
+
 #[test]
 fn what_a_definition_does_to_its_users_is_said_of_it() {
     let nothing = configured("public", &macvlan(json!({})));

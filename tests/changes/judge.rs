@@ -134,6 +134,39 @@ fn a_new_fault_is_refused_beside_an_old_one() {
     assert_eq!(rules(&judgement), ["!attachment-missing"], "another name that does not exist is another fault");
 }
 
+/// Where entries of a list come and go, those after them have other numbers, and the same faults.
+#[test]
+fn an_old_fault_stays_one_when_its_number_changes() {
+    let snapshot = world(denying(Deny::From(Severity::Error)), &[networks().to_vec(), vec![sound()]].concat());
+    let network = |racks: &[(&str, &str)]| {
+        let nodes = |(rack, network): &(&str, &str)| json!({"nodeSelector": {"matchLabels": {"rack": rack}}, "interfaces": {"public": network}});
+        let entries: Vec<Value> = racks.iter().map(nodes).collect();
+        changed(&storage_network("first", "my-cluster", "public"), "/spec/nodeInterfaces", entries.into())
+    };
+    let old = network(&[("a", "gone"), ("b", "lost")]);
+    for (new, expected) in [
+        (network(&[("b", "lost")]), &["attachment-missing"][..]),
+        (network(&[("c", "public"), ("a", "gone"), ("b", "lost")]), &["attachment-missing", "attachment-missing"]),
+        (network(&[("a", "new"), ("b", "lost")]), &["!attachment-missing", "attachment-missing"]),
+    ] {
+        assert_eq!(rules(&updated(&snapshot, &old, &new)), expected, "{new}");
+    }
+}
+
+/// Behind a fault that kept the rest from being looked at, others may have been.
+#[test]
+fn what_comes_to_light_with_a_mend_is_said_and_never_refused() {
+    let snapshot = world(denying(Deny::From(Severity::Warning)), &networks());
+    let cluster =
+        |public: &str| ceph(json!({"provider": "multus", "selectors": {"public": public, "cluster": "lost"}}));
+    let judgement = updated(&snapshot, &cluster("not a name!"), &cluster("public"));
+    assert_eq!(rules(&judgement)[0], "attachment-missing");
+    assert!(!judgement.is_refused());
+    assert!(
+        created(&snapshot, &cluster("public")).is_refused() && created(&snapshot, &cluster("not a name!")).is_refused()
+    );
+}
+
 #[test]
 fn a_cluster_on_a_network_that_was_too_small_may_become_smaller() {
     let small = definition("small", "192.168.0.0/28");
