@@ -24,11 +24,14 @@ fn findings(folder: &Path, file: &str) -> Vec<Finding> {
     findings
 }
 
-/// The findings of a file, one a line, with those that no other object has a part in told apart.
+/// The findings of a file, one a line, each with the objects that have a part in it below.
 fn in_lines(file: &str, findings: &[Finding]) -> String {
     let mut text = format!("# {file}\n");
     for finding in findings {
         text.push_str(&format!("{} {finding}\n", finding.rule.severity()));
+        for other in &finding.with {
+            text.push_str(&format!("    with {other}\n"));
+        }
     }
     text
 }

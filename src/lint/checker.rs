@@ -3,7 +3,7 @@
 //! An object that is being written is judged while somebody waits for it, so what is not about it is not computed: of a thousand
 //! definitions only those are looked at closely that it names, or that name it.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use super::declaration::{Declaration, DeclaredNetwork, Place};
@@ -20,8 +20,13 @@ use crate::world::{AttachmentState, Declarer, ObjectName, Settings, Snapshot};
 pub(super) struct Checker<'s> {
     pub(super) scene: Scene<'s>,
     uses: HashMap<&'s AttachmentRef, Vec<Use<'s>>>,
+    /// What has been found out of the declarations that were asked about.
+    together: RefCell<HashMap<(&'s str, &'s ObjectName), Together<'s>>>,
     reach: Reach<'s>,
 }
+
+/// The definitions that some pod of a declaration has together with each of them.
+type Together<'s> = HashMap<&'s AttachmentRef, HashSet<&'s AttachmentRef>>;
 
 /// How much is looked at.
 enum Reach<'s> {
@@ -144,7 +149,7 @@ impl<'s> Checker<'s> {
         for uses in uses.values_mut() {
             uses.sort_by(|one, other| one.order().cmp(&other.order()));
         }
-        Self { scene, uses, reach: Reach::Some(OnceCell::new()) }
+        Self { scene, uses, together: RefCell::default(), reach: Reach::Some(OnceCell::new()) }
     }
 
     /// A checker that knows who uses whatever definition.
@@ -179,10 +184,15 @@ impl<'s> Checker<'s> {
     /// The definitions whose networks some pod has together with that of `name`, so that it is said of its keys what there is to
     /// say.
     pub(super) fn together_with(&self, name: &AttachmentRef) -> HashSet<&'s AttachmentRef> {
-        let declarations = self.uses_of(name).iter().map(|user| user.declaration);
-        let sets = declarations.flat_map(|declaration| declaration.on_one_pod(self.settings()));
-        let is_in = |set: &Vec<DeclaredNetwork<'s>>| set.iter().any(|network| network.selection.attachment == *name);
-        sets.filter(is_in).flatten().map(|network| &network.selection.attachment).collect()
+        let mut together = HashSet::new();
+        let mut cache = self.together.borrow_mut();
+        // The uses of one declaration follow each other.
+        for uses in self.uses_of(name).chunk_by(|one, other| one.declarer() == other.declarer()) {
+            let Some(user) = uses.first() else { continue };
+            let known = cache.entry(user.declarer()).or_insert_with(|| of_one_pod(user.declaration, self.settings()));
+            together.extend(known.get(name).into_iter().flatten());
+        }
+        together
     }
 
     /// What lies on each segment, where that is known beforehand.
@@ -236,14 +246,31 @@ fn users_of(scene: Scene<'_>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) ->
     })
 }
 
+/// The definitions that some pod has together with each that is declared.
+fn of_one_pod<'s>(declaration: Declaration<'s>, settings: &Settings) -> Together<'s> {
+    let mut together = Together::new();
+    for set in declaration.on_one_pod(settings) {
+        let names = || set.iter().map(|network| &network.selection.attachment);
+        for name in names() {
+            together.entry(name).or_default().extend(names());
+        }
+    }
+    together
+}
+
 impl<'s> Use<'s> {
     /// By who declares it, and for what.
     fn order(&self) -> (&'s str, &'s ObjectName, Place<'s>) {
-        let (kind, id) = match self.declaration.declarer {
-            Declarer::Cluster(cluster) => (cluster.kind.as_str(), &cluster.id),
-            Declarer::StorageNetwork(network) => (api::KIND, &network.id),
-        };
+        let (kind, id) = self.declarer();
         (kind, id, self.network.place)
+    }
+
+    /// Who declares it: kind, and namespace and name.
+    fn declarer(&self) -> (&'s str, &'s ObjectName) {
+        match self.declaration.declarer {
+            Declarer::Cluster(cluster) => (&cluster.kind, &cluster.id),
+            Declarer::StorageNetwork(network) => (api::KIND, &network.id),
+        }
     }
 }
 
@@ -279,7 +306,7 @@ pub(super) fn in_words(uses: &[Use<'_>]) -> String {
     let mut seen: HashSet<(&str, &ObjectName, Option<&NetworkKey>)> = HashSet::new();
     let mut named: Vec<String> = Vec::new();
     for user in uses {
-        let (kind, id, _) = user.order();
+        let (kind, id) = user.declarer();
         if seen.insert((kind, id, user.network.key())) && named.len() < NAMED {
             let key = user.network.key().map_or("defaultNetwork", |key| key.as_str());
             named.push(format!("{} ({key})", user.declaration.declarer));

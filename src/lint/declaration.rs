@@ -1,5 +1,7 @@
 //! Who declares which networks, for which pods: a cluster's own resource and a StorageNetwork looked at in one way.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
 use super::finding::Subject;
 use super::pods::Networks;
 use crate::network::provider::Names;
@@ -108,10 +110,10 @@ impl<'s> Declaration<'s> {
     #[must_use]
     pub fn used(self, settings: &Settings) -> Vec<DeclaredNetwork<'s>> {
         let sets = self.on_one_pod(settings);
+        let used: HashSet<*const NetworkSelection> =
+            sets.iter().flatten().map(|network| std::ptr::from_ref(network.selection)).collect();
         let is_used = |network: &DeclaredNetwork<'s>| match network.place {
-            Place::Key(_) | Place::Nodes(..) => {
-                sets.iter().flatten().any(|other| std::ptr::eq(other.selection, network.selection))
-            }
+            Place::Key(_) | Place::Nodes(..) => used.contains(&std::ptr::from_ref(network.selection)),
             Place::Default => {
                 let is_enforced = self.system.is_some() && settings.enforce_host_network;
                 !is_enforced && matches!(self.provider(), Provider::Attach(_))
@@ -120,28 +122,35 @@ impl<'s> Declaration<'s> {
         self.attached().filter(is_used).collect()
     }
 
-    /// The networks that pods have together: those of one role, on nodes that nothing is said about or that one entry fits.
+    /// The networks that pods have together: those of one role, on nodes that nothing is said about or that one entry fits. Each
+    /// set once, however many pods have it.
     #[must_use]
     pub fn on_one_pod(self, settings: &Settings) -> Vec<Vec<DeclaredNetwork<'s>>> {
         let Ok(networks) = self.networks() else { return Vec::new() };
-        let all: Vec<DeclaredNetwork<'s>> = self.attached().collect();
-        if all.is_empty() {
+        let declared: HashMap<*const NetworkSelection, DeclaredNetwork<'s>> =
+            self.attached().map(|network| (std::ptr::from_ref(network.selection), network)).collect();
+        if declared.is_empty() {
             return Vec::new();
         }
+        let all_nodes = networks.nodes();
         let mut sets: Vec<Vec<DeclaredNetwork<'s>>> = Vec::new();
+        let mut seen: HashSet<Vec<*const NetworkSelection>> = HashSet::new();
         for pods in networks.pods(self.system, settings) {
             if pods.plugin.names() != Names::AttachmentDefinitions {
                 continue;
             }
-            for nodes in networks.nodes() {
-                let found = pods.keys.iter().filter_map(|key| networks.behind(key, self.system, nodes));
-                let mut set: Vec<DeclaredNetwork<'s>> = Vec::new();
-                for (_, selection) in found {
-                    let declared = all.iter().find(|declared| std::ptr::eq(declared.selection, selection));
-                    let is_new = !set.iter().any(|other| std::ptr::eq(other.selection, selection));
-                    set.extend(declared.filter(|_| is_new));
+            for nodes in &all_nodes {
+                let mut set: Vec<*const NetworkSelection> = Vec::with_capacity(pods.keys.len());
+                for (_, selection) in pods.keys.iter().filter_map(|key| networks.behind(key, self.system, nodes)) {
+                    let selection = std::ptr::from_ref(selection);
+                    if !set.contains(&selection) {
+                        set.push(selection);
+                    }
                 }
-                sets.push(set);
+                if !seen.contains(&set) {
+                    sets.push(set.iter().filter_map(|selection| declared.get(selection).copied()).collect());
+                    seen.insert(set);
+                }
             }
         }
         sets
@@ -161,18 +170,18 @@ impl<'s> Declaration<'s> {
         self.kind().is_some_and(|kind| !kind.size.hosts.is_empty())
     }
 
-    /// The roles of the pods that get the network of a key, in the order of the system.
+    /// The roles of the pods that get the network of each key, in the order of the system.
     #[must_use]
-    pub fn roles_of(self, key: &NetworkKey, settings: &Settings) -> Vec<&'s str> {
-        let Ok(networks) = self.networks() else { return Vec::new() };
-        let mut roles = Vec::new();
+    pub fn roles(self, settings: &Settings) -> BTreeMap<&'s NetworkKey, Vec<&'s str>> {
+        let mut roles: BTreeMap<&'s NetworkKey, Vec<&'s str>> = BTreeMap::new();
+        let Ok(networks) = self.networks() else { return roles };
+        let all_nodes = networks.nodes();
         for pods in networks.pods(self.system, settings) {
-            let is_behind = |wanted: &&NetworkKey| {
-                let mut found = networks.nodes().filter_map(|nodes| networks.behind(wanted, self.system, nodes));
-                found.any(|(behind, _)| behind == key)
-            };
-            if pods.keys.iter().copied().any(|wanted| is_behind(&wanted)) {
-                roles.extend(pods.roles);
+            let pairs = all_nodes.iter().flat_map(|nodes| pods.keys.iter().map(move |key| (nodes, *key)));
+            let keys: BTreeSet<&NetworkKey> =
+                pairs.filter_map(|(nodes, key)| networks.behind(key, self.system, nodes)).map(|(key, _)| key).collect();
+            for key in keys {
+                roles.entry(key).or_default().extend(&pods.roles);
             }
         }
         roles

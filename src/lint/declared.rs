@@ -17,7 +17,7 @@ use crate::world::{
 };
 
 /// Everything that is found in one declaration, but for those that stand in its way.
-pub(super) fn findings(checker: &Checker<'_>, declaration: Declaration<'_>) -> Vec<Finding> {
+pub(super) fn findings<'s>(checker: &Checker<'s>, declaration: Declaration<'s>) -> Vec<Finding> {
     let mut found = Found { checker, declaration, findings: Vec::new() };
     found.problems();
     if let Declarer::StorageNetwork(network) = declaration.declarer {
@@ -29,6 +29,7 @@ pub(super) fn findings(checker: &Checker<'_>, declaration: Declaration<'_>) -> V
         return found.findings;
     }
     found.host_network();
+    found.unused(networks);
     let used = declaration.used(checker.settings());
     for network in &used {
         found.reference(*network);
@@ -80,6 +81,7 @@ fn of_problem(subject: Subject, problem: &SpecProblem) -> Finding {
     let rule = match problem.kind {
         ProblemKind::Spec => Rule::InvalidSpec,
         ProblemKind::Interface => Rule::InterfaceRefused,
+        ProblemKind::UnknownKey => Rule::NetworkUnused,
     };
     Finding::new(rule, subject, &problem.field, problem.fault.clone(), &problem.mend)
 }
@@ -126,7 +128,43 @@ impl<'s> Found<'_, 's> {
         self.findings.extend(problems.iter().map(|problem| of_problem(subject.clone(), problem)));
         let doubts = self.declaration.networks().map(|networks| networks.spec.doubts.as_slice());
         for doubt in doubts.unwrap_or_default() {
-            self.add(Rule::SelectorDiffers, &doubt.field, doubt.fault.clone(), &doubt.mend);
+            let rule = match doubt.kind {
+                ProblemKind::UnknownKey => Rule::NetworkUnused,
+                ProblemKind::Spec | ProblemKind::Interface => Rule::SelectorDiffers,
+            };
+            self.add(rule, &doubt.field, doubt.fault.clone(), &doubt.mend);
+        }
+    }
+
+    /// Networks that no pod gets, because no role has their key. (Rook takes unknown keys and looks at none of them.)
+    fn unused(&mut self, networks: Networks<'s>) {
+        let (declaration, settings) = (self.declaration, self.checker.settings());
+        let Some(system) = declaration.system.filter(|_| !settings.enforce_host_network) else { return };
+        let roles = declaration.roles(settings);
+        let mut keys: Vec<&str> = Vec::new();
+        for key in networks.pods(Some(system), settings).iter().flat_map(|pods| &pods.keys) {
+            if !keys.contains(&key.as_str()) {
+                keys.push(key.as_str());
+            }
+        }
+        for network in declaration.attached() {
+            let Some(key) = network.key() else { continue };
+            if !roles.contains_key(key) && system.client.as_ref() != Some(key) {
+                let known = if keys.is_empty() {
+                    "no role gets any".to_owned()
+                } else {
+                    format!("roles have {}", keys.join(" and "))
+                };
+                let fault =
+                    format!("no role of {} has the key {key}, so no pod gets this network; {known}", system.name);
+                self.add_with(
+                    Rule::NetworkUnused,
+                    network.place,
+                    fault,
+                    "mend the key, or leave it out",
+                    &[network.selection],
+                );
+            }
         }
     }
 
@@ -203,10 +241,11 @@ impl<'s> Found<'_, 's> {
     /// Whether the networks can be attached to pods of every role.
     fn pods(&mut self, networks: Networks<'s>) {
         let declaration = self.declaration;
+        let all_nodes = networks.nodes();
         for pods in networks.pods(declaration.system, self.checker.settings()) {
-            for nodes in networks.nodes() {
+            for nodes in &all_nodes {
                 let selections = pods.selections(networks, declaration.system, nodes, self.checker.settings());
-                let Some(obstacle) = pods.obstacle(&selections, declaration.namespace()) else { continue };
+                let Some(obstacle) = pods.obstacle(networks, &selections, declaration.namespace()) else { continue };
                 let rule = match &obstacle {
                     Obstacle::Provider(_) => Rule::ProviderObstacle,
                     Obstacle::Interface(_) => Rule::InterfaceConflict,

@@ -357,7 +357,7 @@ fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
         return Needed { certain: cluster.size.members, ..Needed::default() };
     }
     let hosts = cluster.size.hosts;
-    match declaration.roles_of(key, checker.settings()).as_slice() {
+    match declaration.roles(checker.settings()).get(key).map(Vec::as_slice).unwrap_or_default() {
         [] => Needed::default(),
         [role] => Needed { certain: cluster.size.of_role(role), advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
         _ => Needed { certain: cluster.size.members, advised: hosts.saturating_mul(PODS_PER_HOST), hosts },

@@ -30,7 +30,7 @@ pub use checker::{lint, lint_candidate};
 pub use declaration::{Declaration, DeclaredNetwork, Place};
 pub use finding::{Finding, Subject};
 pub use judge::{Judged, Judgement, Verdict, judge};
-pub use pods::{Networks, Obstacle, Pods};
+pub use pods::{Networks, Nodes, Obstacle, Pods};
 pub use rivals::{Neighbours, Rival};
 pub use rule::{Entry, Rule};
 pub use scene::{Candidate, Scene};

@@ -56,9 +56,10 @@ pub struct Offer<'s> {
 pub fn networks(snapshot: &Snapshot, which: Which) -> Vec<Listed<'_>> {
     let scene = Scene::of(snapshot);
     let mut users: BTreeMap<AttachmentRef, Vec<User<'_>>> = BTreeMap::new();
-    for declaration in scene.declarations() {
-        for network in declaration.attached() {
-            let roles = network.key().map(|key| declaration.roles_of(key, snapshot.settings())).unwrap_or_default();
+    for declaration in scene.declarations().filter(|declaration| scene.is_in_effect(*declaration)) {
+        let roles_of = declaration.roles(snapshot.settings());
+        for network in declaration.used(snapshot.settings()) {
+            let roles = network.key().and_then(|key| roles_of.get(key)).cloned().unwrap_or_default();
             let user = User { declaration, place: network.place, roles };
             users.entry(network.selection.attachment.clone()).or_default().push(user);
         }

@@ -14,7 +14,7 @@ use super::definition::{IPAM, any_overlap};
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::Scene;
-use crate::network::cidr::{self, Family};
+use crate::network::cidr::Family;
 use crate::network::ipam::{AddressRange, Reach, Source};
 use crate::network::{AttachmentDefinition, AttachmentRef};
 
@@ -70,6 +70,12 @@ fn segment_of(definition: &AttachmentDefinition) -> Option<Segment<'_>> {
 impl<'s> Placed<'s> {
     fn key(&self) -> (&'s str, &'s str) {
         (self.namespace, self.name)
+    }
+
+    /// The name of its network: Multus takes that of the definition where the configuration has none (multus-cni
+    /// `cniConfigFromNetworkResource`).
+    fn network(&self) -> &'s str {
+        self.definition.network.as_deref().unwrap_or(self.name)
     }
 
     fn reference(&self) -> AttachmentRef {
@@ -172,16 +178,16 @@ pub(super) fn overlapping<'c>(
     definition: &'c AttachmentDefinition,
 ) -> Vec<(Placed<'c>, IpAddr)> {
     let Some(segment) = segment_of(definition) else { return Vec::new() };
+    let own = Placed { namespace: &name.namespace, name: &name.name, definition };
     let compared = |other: Placed<'c>| {
-        let is_itself = other.key() == (&*name.namespace, &*name.name);
-        Some((other, handed_out_twice(definition, other.definition).filter(|_| !is_itself)?))
+        let is_itself = other.key() == own.key();
+        let shared = if is_itself { None } else { handed_out_twice(own, other) };
+        Some((other, shared?))
     };
     let mut found: Vec<(Placed<'c>, IpAddr)> = if let Some(segments) = checker.segments() {
         segments.get(&segment).into_iter().flatten().copied().filter_map(compared).collect()
     } else {
-        // Ranges are compared first, because of a thousand definitions that leaves few.
-        let others = checker.scene.definitions().filter(|(_, _, other)| have_networks_in_common(definition, other));
-        let others = others.filter(|(_, _, other)| segment_of(other) == Some(segment));
+        let others = checker.scene.definitions().filter(|(_, _, other)| segment_of(other) == Some(segment));
         let others = others.map(|(namespace, name, definition)| Placed { namespace, name, definition });
         others.filter_map(compared).collect()
     };
@@ -189,17 +195,13 @@ pub(super) fn overlapping<'c>(
     found
 }
 
-/// Whether some ranges of two definitions lie in each other.
-fn have_networks_in_common(one: &AttachmentDefinition, other: &AttachmentDefinition) -> bool {
-    let mut ranges = one.ipam.ranges();
-    ranges.any(|range| other.ipam.ranges().any(|theirs| cidr::overlap(&range.network, &theirs.network)))
-}
-
 /// The first address that two definitions of one segment both hand out, each without knowing of the other.
-fn handed_out_twice(one: &AttachmentDefinition, other: &AttachmentDefinition) -> Option<IpAddr> {
+fn handed_out_twice(one: Placed<'_>, other: Placed<'_>) -> Option<IpAddr> {
+    // host-local keeps its account by the name of the network.
+    let is_one_network = one.network() == other.network();
+    let (one, other) = (one.definition, other.definition);
     let sources = (&one.ipam.source, &other.ipam.source);
-    if sources == (&Source::HostLocal, &Source::HostLocal) && one.network.is_some() && one.network == other.network {
-        // host-local keeps its account by the name of the network.
+    if sources == (&Source::HostLocal, &Source::HostLocal) && is_one_network {
         return None;
     }
     let both_whereabouts = sources == (&Source::Whereabouts, &Source::Whereabouts);
@@ -207,10 +209,44 @@ fn handed_out_twice(one: &AttachmentDefinition, other: &AttachmentDefinition) ->
     if one_account && [one, other].iter().all(|definition| definition.ipam.account.reach == Reach::OfAllRanges) {
         return None;
     }
-    let pairs = one.ipam.ranges().flat_map(|range| other.ipam.ranges().map(move |theirs| (range, theirs)));
     // Definitions of whereabouts with the same range have one account, unless they name different ones.
-    let mut apart = pairs.filter(|(range, theirs)| !(one_account && range.network == theirs.network));
-    apart.find_map(|(range, theirs)| range.first_in_common(theirs))
+    let twice = |range: &AddressRange, theirs: &AddressRange| {
+        let is_one = one_account && range.network == theirs.network;
+        if is_one { None } else { range.first_in_common(theirs) }
+    };
+    if one.ipam.ranges().count() * other.ipam.ranges().count() <= FEW {
+        let mut pairs = one.ipam.ranges().flat_map(|range| other.ipam.ranges().map(move |theirs| (range, theirs)));
+        return pairs.find_map(|(range, theirs)| twice(range, theirs));
+    }
+    let theirs = Sorted::new(other.ipam.ranges());
+    one.ipam.ranges().find_map(|range| theirs.in_common(range).into_iter().find_map(|theirs| twice(range, theirs)))
+}
+
+/// So many pairs of ranges are compared each with each.
+const FEW: usize = 64;
+
+/// Ranges by their networks: of thousands, only those are looked at that have addresses in common with another one.
+struct Sorted<'r>(Vec<&'r AddressRange>);
+
+impl<'r> Sorted<'r> {
+    fn new(ranges: impl Iterator<Item = &'r AddressRange>) -> Self {
+        let mut ranges: Vec<&AddressRange> = ranges.collect();
+        ranges.sort_by_key(|range| range.network);
+        Self(ranges)
+    }
+
+    /// Those whose networks have addresses in common with that of `range`, by their networks. Of two networks that do, one lies in
+    /// the other.
+    fn in_common(&self, range: &AddressRange) -> Vec<&'r AddressRange> {
+        let (first, last) = (range.network.network(), range.network.broadcast());
+        let from = |network: IpNet| &self.0[self.0.partition_point(|other| other.network < network)..];
+        let around = (0..range.network.prefix_len()).filter_map(|length| IpNet::new(first, length).ok());
+        // One that begins at the same address is among those that begin inside.
+        let around = around.map(|network| network.trunc()).filter(|network| network.network() < first);
+        let around = around.flat_map(|network| from(network).iter().take_while(move |other| other.network == network));
+        let inside = &self.0[self.0.partition_point(|other| other.network.network() < first)..];
+        around.chain(inside.iter().take_while(|other| other.network.network() <= last)).copied().collect()
+    }
 }
 
 /// Whether one of some ranges is of this family.

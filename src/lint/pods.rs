@@ -30,6 +30,15 @@ pub struct Pods<'s> {
     pub plugin: &'static dyn MetaPlugin,
 }
 
+/// Nodes that are alike to a declaration.
+#[derive(Debug)]
+pub struct Nodes<'s> {
+    /// The entry that they are of; none for those that nothing is said about.
+    pub entry: Option<&'s NodeInterfaces>,
+    /// All entries that fit them, in order.
+    fitting: Vec<&'s NodeInterfaces>,
+}
+
 impl<'s> Networks<'s> {
     /// The pods that get networks: of a cluster of `system`, or else by their labels.
     #[must_use]
@@ -40,21 +49,17 @@ impl<'s> Networks<'s> {
         }
     }
 
-    /// What is declared for `key` on nodes that `nodes` fits, or on one that nothing is said about: under the key itself or under
-    /// what it falls back to. The key that it stands under comes first.
+    /// What is declared for `key` on some nodes: under the key itself or under what it falls back to. The key that it stands under
+    /// comes first.
     #[must_use]
     pub fn behind(
         self,
         key: &'s NetworkKey,
         system: Option<&'s System>,
-        nodes: Option<&NodeInterfaces>,
+        nodes: &Nodes<'s>,
     ) -> Option<(&'s NetworkKey, &'s NetworkSelection)> {
-        let fits = |other: &&NodeInterfaces| {
-            nodes.is_some_and(|nodes| other.selector.is_everything() || other.selector == nodes.selector)
-        };
         keys_behind(system, key).find_map(|behind| {
-            let here = self.node_interfaces().iter().filter(fits);
-            let mut on_nodes = here.filter_map(|nodes| nodes.selections.get_key_value(behind));
+            let mut on_nodes = nodes.fitting.iter().filter_map(|nodes| nodes.selections.get_key_value(behind));
             on_nodes.next().or_else(|| self.spec.selections.get_key_value(behind))
         })
     }
@@ -66,8 +71,16 @@ impl<'s> Networks<'s> {
     }
 
     /// The nodes that networks may differ on: those that nothing is said about, and those of each entry.
-    pub fn nodes(self) -> impl Iterator<Item = Option<&'s NodeInterfaces>> {
-        std::iter::once(None).chain(self.node_interfaces().iter().map(Some))
+    #[must_use]
+    pub fn nodes(self) -> Vec<Nodes<'s>> {
+        let entries = self.node_interfaces();
+        let of_entry = |entry: Option<&'s NodeInterfaces>| {
+            let fits = |other: &&NodeInterfaces| {
+                entry.is_some_and(|entry| other.selector.is_everything() || other.selector == entry.selector)
+            };
+            Nodes { entry, fitting: entries.iter().filter(fits).collect() }
+        };
+        std::iter::once(None).chain(entries.iter().map(Some)).map(of_entry).collect()
     }
 
     fn rules(self) -> &'s [RoleRule] {
@@ -128,13 +141,13 @@ fn add<'s>(all: &mut Vec<Pods<'s>>, role: &'s str, keys: Vec<&'s NetworkKey>, pr
 }
 
 impl<'s> Pods<'s> {
-    /// What is attached to these pods on a node that `nodes` fits, or on one that nothing is said about.
+    /// What is attached to these pods on such nodes.
     #[must_use]
     pub fn selections(
         &self,
         networks: Networks<'s>,
         system: Option<&'s System>,
-        nodes: Option<&NodeInterfaces>,
+        nodes: &Nodes<'s>,
         settings: &Settings,
     ) -> Vec<Cow<'s, NetworkSelection>> {
         let template = match self.plugin.names() {
@@ -166,18 +179,31 @@ impl<'s> Pods<'s> {
         }
     }
 
-    /// Why `selections` cannot be attached to one of them that has nothing else.
+    /// The name of the interface that each has beside the list: that which the default network asks for, where it asks for one.
+    fn own_interface(&self, networks: Networks<'s>) -> Option<&'s str> {
+        let own = self.plugin.own_interface()?;
+        let default = networks.declared.and_then(|declared| declared.default_network.as_ref());
+        let default = default.filter(|_| self.plugin.default_network_annotation().is_some());
+        Some(default.and_then(|default| default.interface.as_deref()).unwrap_or(own))
+    }
+
+    /// Why `selections`, which `networks` declares, cannot be attached to one of them that has nothing else in `namespace`.
     #[must_use]
-    pub fn obstacle(&self, selections: &[Cow<'_, NetworkSelection>], namespace: &str) -> Option<Obstacle> {
+    pub fn obstacle(
+        &self,
+        networks: Networks<'s>,
+        selections: &[Cow<'_, NetworkSelection>],
+        namespace: &str,
+    ) -> Option<Obstacle> {
         let selections: &[&NetworkSelection] = &selections.iter().map(AsRef::as_ref).collect::<Vec<_>>();
         if let Some(obstacle) = self.plugin.obstacle(&[], selections, namespace) {
             return Some(Obstacle::Provider(obstacle));
         }
         let names = self.plugin.interface_names(selections);
-        let own = self.plugin.own_interface();
+        let own = self.own_interface(networks);
         if let Some((own, at)) = own.and_then(|own| Some((own, names.iter().position(|name| name == own)?))) {
             return Some(Obstacle::Interface(format!(
-                "{} asks for the interface {own}, which is that of the pod network; ask for another name, or for none",
+                "{} asks for the interface {own}, which every pod has already; ask for another name, or for none",
                 selections[at].attachment
             )));
         }

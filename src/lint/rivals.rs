@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::network::{AttachmentRef, NetworkSelection, Provider};
 use crate::storage::Selector;
-use crate::world::{ClusterRef, Declared, Mode, Snapshot, StorageNetwork, Target};
+use crate::world::{Declared, Mode, Snapshot, StorageNetwork, Target};
 
 /// Another StorageNetwork, and how it stands in the way.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ impl<'s> Neighbours<'s> {
         let mut neighbours = Self::default();
         for network in all {
             match &network.target {
-                Some(Target::Cluster(cluster)) => _ = neighbours.of_clusters.entry(key(cluster)).or_insert(network),
+                Some(Target::Cluster(cluster)) => _ = neighbours.of_clusters.entry(cluster.key()).or_insert(network),
                 Some(Target::Pods(pods)) if network.mode.unwrap_or(snapshot.settings().mode) != Mode::Off => {
                     neighbours.by_selector.entry(pods.to_string()).or_default().add(network);
                     if pods.is_everything() {
@@ -67,7 +67,7 @@ impl<'s> Neighbours<'s> {
     pub fn rival_of(&self, network: &StorageNetwork) -> Option<Rival<'s>> {
         match network.target.as_ref()? {
             Target::Cluster(cluster) => {
-                let oldest = self.of_clusters.get(&key(cluster)).copied();
+                let oldest = self.of_clusters.get(&cluster.key()).copied();
                 oldest.filter(|oldest| oldest.age() < network.age()).map(Rival::SameCluster)
             }
             Target::Pods(pods) => {
@@ -102,10 +102,6 @@ impl<'s> Few<'s> {
             self.0.push(network);
         }
     }
-}
-
-fn key(cluster: &ClusterRef) -> [&str; 3] {
-    [&cluster.group, &cluster.kind, &cluster.name]
 }
 
 fn default_of(declared: &Declared) -> Option<&AttachmentRef> {

@@ -18,6 +18,8 @@ pub enum Rule {
     ProviderObstacle,
     /// A selector is read otherwise by the operator.
     SelectorDiffers,
+    /// A network is declared that no pod gets.
+    NetworkUnused,
     /// An attachment definition does not exist.
     AttachmentMissing,
     /// An attachment definition is not to be reached under namespace isolation.
@@ -66,8 +68,10 @@ pub enum Rule {
     NoRouteToHosts,
     /// The interface of the node is the one of its default route, whichever that is.
     MasterDefault,
-    /// The networks have packets of different sizes.
+    /// What stands for one key has packets of different sizes.
     MtuDiffers,
+    /// The networks of two keys have packets of different sizes.
+    MtuOfKeys,
     /// One attachment definition stands for two keys.
     SameAttachment,
     /// A device is needed, and nobody asks for it.

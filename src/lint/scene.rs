@@ -9,7 +9,7 @@ use super::finding::Subject;
 use crate::network::attachment::AttachmentError;
 use crate::network::{AttachmentDefinition, AttachmentRef, NetworkKey, NetworkSelection};
 use crate::storage::System;
-use crate::world::{AttachmentState, Cluster, ClusterRef, Declarer, Mode, Snapshot, StorageNetwork, Target};
+use crate::world::{AttachmentState, Cluster, Declarer, Mode, Snapshot, StorageNetwork, Target};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +124,7 @@ impl<'s> Scene<'s> {
     pub fn is_in_effect(self, declaration: Declaration<'s>) -> bool {
         let Declarer::StorageNetwork(network) = declaration.declarer else { return true };
         let oldest = match &network.target {
-            Some(Target::Cluster(meant)) => self.storage_network_about(&network.id.namespace, meant),
+            Some(Target::Cluster(meant)) => self.oldest_about(&network.id.namespace, meant.key()),
             Some(Target::Pods(_)) | None => None,
         };
         declaration.mode(self.snapshot.settings()) != Mode::Off && oldest.is_none_or(|oldest| oldest.id == network.id)
@@ -158,24 +158,20 @@ impl<'s> Scene<'s> {
 
     /// The StorageNetwork that counts in the place of what a cluster declares itself.
     #[must_use]
-    pub fn storage_network_of(self, cluster: &Cluster) -> Option<&'s StorageNetwork> {
-        self.storage_networks_about(&cluster.id.namespace, &cluster.id.name)
-            .filter(|network| network.is_about(cluster))
-            .min_by_key(|network| network.age())
+    pub fn storage_network_of(self, cluster: &'s Cluster) -> Option<&'s StorageNetwork> {
+        self.oldest_about(&cluster.id.namespace, cluster.key())
     }
 
     /// The oldest StorageNetwork about a cluster, which need not exist.
-    fn storage_network_about(self, namespace: &str, meant: &ClusterRef) -> Option<&'s StorageNetwork> {
-        self.storage_networks_about(namespace, &meant.name)
-            .filter(|network| matches!(&network.target, Some(Target::Cluster(cluster)) if cluster == meant))
-            .min_by_key(|network| network.age())
-    }
-
-    fn storage_networks_about(self, namespace: &str, cluster: &str) -> impl Iterator<Item = &'s StorageNetwork> {
+    fn oldest_about(self, namespace: &str, cluster: [&'s str; 3]) -> Option<&'s StorageNetwork> {
         let other = self.other_storage_network();
-        let known = self.snapshot.storage_networks_about(namespace, cluster);
-        let known = known.filter(move |network| other.is_none_or(|other| other.id != network.id));
-        known.chain(other.filter(|other| other.id.namespace == namespace))
+        let mut known = self.snapshot.storage_networks_about(namespace, cluster);
+        let known = known.find(|network| other.is_none_or(|other| other.id != network.id));
+        let is_about = |network: &&StorageNetwork| {
+            let meant = matches!(&network.target, Some(Target::Cluster(meant)) if meant.key() == cluster);
+            meant && network.id.namespace == namespace
+        };
+        known.into_iter().chain(other.filter(is_about)).min_by_key(|network| network.age())
     }
 
     /// Every cluster, with its system.

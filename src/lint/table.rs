@@ -44,6 +44,13 @@ pub const TABLE: &[Entry] = &[
         "Write it as [namespace/]name[@interface], or as one JSON object with fields that Rook knows.",
     ),
     entry(
+        Rule::NetworkUnused,
+        "network-unused",
+        Warning,
+        "A network is declared for a key that no role of the storage system has: no pod gets it.",
+        "Mend the key, or leave the network out.",
+    ),
+    entry(
         Rule::AttachmentMissing,
         "attachment-missing",
         Error,
@@ -215,8 +222,15 @@ pub const TABLE: &[Entry] = &[
         Rule::MtuDiffers,
         "mtu-differs",
         Warning,
-        "Networks of one cluster have different MTUs: large packets are lost where they meet, or where one is taken for the other.",
+        "What stands for one key on different nodes has different MTUs: small packets pass there, and large ones are lost.",
         "Give all of them the same mtu, as large as all that lies between allows.",
+    ),
+    entry(
+        Rule::MtuOfKeys,
+        "mtu-of-keys",
+        Advice,
+        "The networks of two keys have different MTUs. That may be meant, as for replication, and it may be a slip.",
+        "Give both the same mtu, unless every switch of one is set up for larger packets.",
     ),
     entry(
         Rule::SameAttachment,

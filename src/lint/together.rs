@@ -45,7 +45,7 @@ impl<'s> Found<'_, 's> {
         {
             let fault = format!("its MTU is {mtu}, and that of {earlier} is {other_mtu}");
             let mend = "give both the same mtu, unless one is meant to have larger packets than the other";
-            self.add_with(Rule::MtuDiffers, network.place, fault, mend, &selections);
+            self.add_with(Rule::MtuOfKeys, network.place, fault, mend, &selections);
         }
         let ranges = |definition: &AttachmentDefinition| definition.networks().unwrap_or_default();
         let [own, theirs] = selections.map(|selection| self.definition(selection).map(ranges).unwrap_or_default());

@@ -4,7 +4,6 @@
 //! each with its field and its mend. A spec with a problem is never half used: the caller gets the problems instead.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
@@ -14,6 +13,8 @@ use super::foreign::shorten;
 use super::name::NetworkKey;
 use super::provider::Provider;
 use super::selection::{NetworkSelection, SelectorError};
+
+pub use super::problem::{ProblemKind, SpecProblem};
 
 /// What a cluster declares about its networks, and found to be valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,29 +67,6 @@ pub struct SpecShape<'s> {
     pub host_fields: &'s [String],
 }
 
-/// One thing that is wrong with a network spec, said so that the one who wrote it can mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecProblem {
-    /// Path of the field in the cluster's resource, such as `spec.network.selectors.public`.
-    pub field: String,
-    /// What is wrong, as a clause.
-    pub fault: String,
-    /// What to do about it, as a clause.
-    pub mend: String,
-    /// What it is about.
-    pub kind: ProblemKind,
-}
-
-/// What a problem is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// The spec.
-    #[default]
-    Spec,
-    /// The name of an interface, which Multus, libcni or Linux refuse.
-    Interface,
-}
-
 /// The two names of the map from network key to selector: Rook's own, and that of Rook's network design.
 const SELECTOR_FIELDS: [&str; 2] = ["selectors", "interfaces"];
 
@@ -122,7 +100,10 @@ impl NetworkSpec {
             _ => BTreeMap::new(),
         };
         let address_ranges = reader.address_ranges(provider, &selectors);
-        let doubts = reader.doubts(&selectors, &selections);
+        let mut doubts = reader.doubts(&selectors, &selections);
+        if let Some(Provider::Attach(_)) = provider {
+            doubts.extend(reader.unknown_keys(&selectors, keys));
+        }
         let addressing = reader.addressing();
         let written = Written { selectors: selectors.field, provider: reader.provider_field(host_fields).into() };
         match provider {
@@ -286,6 +267,22 @@ impl<'v> Reader<'v> {
         selections.keys().filter_map(read).collect()
     }
 
+    /// Keys that select something for nobody. Rook takes them, and looks at none of them.
+    fn unknown_keys(&self, selectors: &Selectors<'v>, keys: &[NetworkKey]) -> Vec<SpecProblem> {
+        let known = keys.iter().map(NetworkKey::as_str).collect::<Vec<_>>().join(" and ");
+        let is_unknown =
+            |(key, text): &(&&str, &&str)| !text.is_empty() && !keys.iter().any(|known| known.as_str() == **key);
+        let problem = |(key, _): (&&str, &&str)| {
+            let field = format!("{}.{}.{key}", self.path, selectors.field);
+            let fault = format!("there is no such key, so no pod gets this network; the keys are {known}");
+            SpecProblem {
+                kind: ProblemKind::UnknownKey,
+                ..SpecProblem::new(&field, fault, "mend the key, or leave it out")
+            }
+        };
+        selectors.texts.iter().filter(is_unknown).map(problem).collect()
+    }
+
     /// The families that daemons use. What is wrong there the API server refuses; no network depends on it.
     fn addressing(&self) -> Addressing {
         if self.fields.get("dualStack").and_then(Value::as_bool) == Some(true) {
@@ -416,20 +413,6 @@ pub fn read_selection(field: &str, text: &str, namespace: &str) -> Result<Option
         };
         SpecProblem { kind, ..SpecProblem::new(field, fault, &mend) }
     })
-}
-
-impl SpecProblem {
-    /// A problem with the field at a path.
-    #[must_use]
-    pub fn new(field: &str, fault: String, mend: &str) -> Self {
-        Self { field: field.to_owned(), fault, mend: mend.to_owned(), kind: ProblemKind::Spec }
-    }
-}
-
-impl fmt::Display for SpecProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.field, self.fault, self.mend)
-    }
 }
 
 fn first_difference<'v>(one: &BTreeMap<&'v str, &'v str>, other: &BTreeMap<&'v str, &'v str>) -> Option<&'v str> {

@@ -37,7 +37,7 @@ pub(super) enum Refusal {
 }
 
 /// A collected body, and the room that it takes for as long as it is kept.
-type Collected<'r> = (Vec<u8>, Option<SemaphorePermit<'r>>);
+pub(super) type Collected<'r> = (Vec<u8>, Option<SemaphorePermit<'r>>);
 
 impl Default for Room {
     fn default() -> Self {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -13,7 +15,8 @@ use axum::routing::post;
 use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::body::{BODY_DEADLINE, Refusal, Room};
+use super::body::{BODY_DEADLINE, Collected, Refusal, Room};
+use super::changes::{Turns, in_turn};
 use super::labels::ReviewOutcome;
 use super::metrics::Metrics;
 use super::phase::{Phase, PhaseWatch};
@@ -30,6 +33,7 @@ pub(super) struct Webhook {
     pub(super) published: Arc<Published>,
     pub(super) metrics: Arc<Metrics>,
     room: Arc<Room>,
+    pub(super) turns: Turns,
     #[cfg(feature = "otlp")]
     spans: Arc<super::spans::Spans>,
 }
@@ -52,11 +56,11 @@ pub(super) fn router(webhook: Webhook, phase: PhaseWatch) -> Router {
             .into_response()
     };
     Router::new()
-        .route("/mutate", post(async |State(webhook), request| answered(webhook, request, Webhook::review).await))
-        .route("/validate", post(async |State(webhook), request| answered(webhook, request, Webhook::validate).await))
+        .route("/mutate", post(async |State(webhook), request| answered(webhook, request).await))
+        .route("/validate", post(async |State(webhook), request| in_turn(webhook, request, Webhook::validate).await))
         .route(
             "/address-ranges",
-            post(async |State(webhook), request| answered(webhook, request, Webhook::write_address_ranges).await),
+            post(async |State(webhook), request| in_turn(webhook, request, Webhook::write_address_ranges).await),
         )
         .method_not_allowed_fallback(async |State(webhook): State<Webhook>, request: HttpRequest| {
             let method = request.method().as_str();
@@ -87,19 +91,12 @@ async fn close_when_leaving(State(phase): State<PhaseWatch>, request: HttpReques
     response
 }
 
-/// Collects a body, and answers it.
-async fn answered(
-    webhook: Webhook,
-    request: HttpRequest,
-    answer: fn(&Webhook, &HeaderMap, &[u8]) -> Response,
-) -> Response {
+/// Collects the review of a pod, and answers it.
+async fn answered(webhook: Webhook, request: HttpRequest) -> Response {
     let (head, body) = request.into_parts();
-    if let Err(rejection) = expect_json(&head.headers) {
-        return webhook.reject(rejection);
-    }
-    match webhook.room.collect(body, deadline(head.uri.query())).await {
-        Ok((body, _room)) => answer(&webhook, &head.headers, &body),
-        Err(refusal) => webhook.reject(refusal.into()),
+    match webhook.collect(&head, body).await {
+        Ok((body, _room)) => webhook.review(&head.headers, &body),
+        Err(rejection) => webhook.reject(rejection),
     }
 }
 
@@ -129,9 +126,16 @@ impl Webhook {
             published,
             metrics,
             room: Arc::default(),
+            turns: Turns::default(),
             #[cfg(feature = "otlp")]
             spans: Arc::default(),
         }
+    }
+
+    /// Collects a body.
+    pub(super) async fn collect(&self, head: &Parts, body: Body) -> Result<Collected<'_>, Rejection> {
+        expect_json(&head.headers)?;
+        Ok(self.room.collect(body, deadline(head.uri.query())).await?)
     }
 
     /// Bytes of a review in, answer out. Everything in here is computation: no await, no lock, no call.
@@ -212,7 +216,7 @@ impl Webhook {
 }
 
 impl Rejection {
-    fn new(code: StatusCode, message: String) -> Self {
+    pub(super) fn new(code: StatusCode, message: String) -> Self {
         Self { code, message, field: None }
     }
 }

@@ -32,19 +32,20 @@ pub(super) fn outlook(declared: &Declared, system: Option<&System>, settings: &S
         return if attaches { Outlook::Nothing } else { Outlook::NotMeant };
     }
     let (mut everywhere, mut on_nodes) = (false, Vec::new());
+    let all_nodes = networks.nodes();
     for pods in &all {
-        for nodes in networks.nodes() {
+        for nodes in &all_nodes {
             let selections = pods.selections(networks, system, nodes, settings);
-            if let Some(obstacle) = pods.obstacle(&selections, namespace) {
+            if let Some(obstacle) = pods.obstacle(networks, &selections, namespace) {
                 let (who, fault) = (pods.in_words(), obstacle.into_text());
-                let bound = nodes.map(|nodes| format!(" on nodes with {}", in_words(&nodes.selector)));
+                let bound = nodes.entry.map(|nodes| format!(" on nodes with {}", in_words(&nodes.selector)));
                 let bound = bound.unwrap_or_default();
                 return Outlook::Not(format!(
                     "{who}{bound} are left alone, at least where they name no networks of their own: {fault}"
                 ));
             }
             let has_default = declared.default_network.is_some() && pods.plugin.default_network_annotation().is_some();
-            match nodes {
+            match nodes.entry {
                 _ if selections.is_empty() && !has_default => {}
                 None => everywhere = true,
                 Some(nodes) => {

@@ -72,6 +72,12 @@ pub enum AllowedNamespaces {
 }
 
 impl Cluster {
+    /// What tells it from the other clusters of its namespace: group, kind and name.
+    #[must_use]
+    pub fn key(&self) -> [&str; 3] {
+        [&self.group, &self.kind, &self.id.name]
+    }
+
     /// Whether everything that it says can be used.
     #[must_use]
     pub fn is_valid(&self) -> bool {

@@ -30,7 +30,7 @@ pub struct Snapshot {
     attachments: Arc<ByName<Result<AttachmentDefinition, AttachmentError>>>,
     attachments_known: Knowledge,
     storage_networks: Arc<ByName<Arc<StorageNetwork>>>,
-    /// Those that are about a cluster, by the cluster's namespace and name.
+    /// Those that are about a cluster, by the cluster's namespace and name; those of one group and kind together, the oldest first.
     by_cluster: Arc<ByName<Vec<Arc<StorageNetwork>>>>,
     /// What namespaces ask for on behalf of their pods.
     asked: Arc<BTreeMap<String, String>>,
@@ -141,13 +141,20 @@ impl Snapshot {
     /// what a running cluster has.
     #[must_use]
     pub fn storage_network_of(&self, cluster: &Cluster) -> Option<&StorageNetwork> {
-        let named = self.storage_networks_about(&cluster.id.namespace, &cluster.id.name);
-        named.filter(|network| network.is_about(cluster)).min_by_key(|network| network.age())
+        self.storage_networks_about(&cluster.id.namespace, cluster.key()).next()
     }
 
-    /// The StorageNetworks about clusters of this namespace and name, of whatever kind.
-    pub fn storage_networks_about(&self, namespace: &str, cluster: &str) -> impl Iterator<Item = &StorageNetwork> {
-        self.by_cluster.get(namespace, cluster).into_iter().flatten().map(AsRef::as_ref)
+    /// The StorageNetworks about the cluster of this namespace and [key](Cluster::key), which need not exist; the oldest first.
+    pub fn storage_networks_about<'a>(
+        &'a self,
+        namespace: &str,
+        cluster: [&str; 3],
+    ) -> impl Iterator<Item = &'a StorageNetwork> + use<'a> {
+        let [.., name] = cluster;
+        let named = self.by_cluster.get(namespace, name).map(Vec::as_slice).unwrap_or_default();
+        let first = named.partition_point(|network| about(network) < Some(cluster));
+        let end = named.partition_point(|network| about(network) <= Some(cluster));
+        named[first..end].iter().map(AsRef::as_ref)
     }
 
     /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.
@@ -323,12 +330,6 @@ impl World {
 
     /// Adds an entry, or replaces the one of that name; returns whether one was replaced.
     pub fn insert(&mut self, kind: &ObjectKind, id: &ObjectName, entry: Entry) -> bool {
-        let is_replaced = self.put(kind, id, entry);
-        self.index(kind);
-        is_replaced
-    }
-
-    fn put(&mut self, kind: &ObjectKind, id: &ObjectName, entry: Entry) -> bool {
         let (namespace, name) = (&id.namespace, &id.name);
         let current = &mut self.current;
         match (kind, entry) {
@@ -343,7 +344,10 @@ impl World {
                 Arc::make_mut(&mut current.attachments).insert(namespace, name, definition)
             }
             (ObjectKind::StorageNetwork, Entry::StorageNetwork(network)) => {
-                Arc::make_mut(&mut current.storage_networks).insert(namespace, name, Arc::new(network))
+                self.take_from_index(id);
+                let network = Arc::new(network);
+                self.add_to_index(&network);
+                Arc::make_mut(&mut self.current.storage_networks).insert(namespace, name, network)
             }
             (ObjectKind::Namespace, Entry::Namespace(asked)) => {
                 let all = Arc::make_mut(&mut current.asked);
@@ -380,12 +384,14 @@ impl World {
                 }
             }
             ObjectKind::Attachment => Arc::make_mut(&mut current.attachments).remove(namespace, name),
-            ObjectKind::StorageNetwork => Arc::make_mut(&mut current.storage_networks).remove(namespace, name),
+            ObjectKind::StorageNetwork => {
+                self.take_from_index(id);
+                Arc::make_mut(&mut self.current.storage_networks).remove(namespace, name);
+            }
             ObjectKind::Namespace => _ = Arc::make_mut(&mut current.asked).remove(name),
             ObjectKind::Node => _ = Arc::make_mut(&mut current.nodes).remove(name),
             ObjectKind::Workload(kind, _) => current.workloads.remove(namespace, *kind, name),
         }
-        self.index(kind);
     }
 
     /// Replaces all entries of a kind by a complete list of them: what is not in it is gone.
@@ -401,29 +407,50 @@ impl World {
                 current.attachments = Arc::default();
                 current.attachments_known = Knowledge::Complete;
             }
-            ObjectKind::StorageNetwork => current.storage_networks = Arc::default(),
+            ObjectKind::StorageNetwork => {
+                current.storage_networks = Arc::default();
+                current.by_cluster = Arc::default();
+            }
             ObjectKind::Namespace => current.asked = Arc::default(),
             ObjectKind::Node => current.nodes = Arc::default(),
             ObjectKind::Workload(kind, namespace) => current.workloads.remove_all(namespace, *kind),
         }
         for (id, entry) in entries {
-            self.put(kind, &id, entry);
+            self.insert(kind, &id, entry);
         }
-        self.index(kind);
     }
 
-    /// Brings the index of StorageNetworks up to date after a change of `kind`. They change rarely, and are looked for with every
-    /// pod.
-    fn index(&mut self, kind: &ObjectKind) {
-        if *kind != ObjectKind::StorageNetwork {
-            return;
+    /// Keeps the index of StorageNetworks in order: they are looked for with every pod.
+    fn add_to_index(&mut self, network: &Arc<StorageNetwork>) {
+        let Some([.., cluster]) = about(network) else { return };
+        let networks = Arc::make_mut(&mut self.current.by_cluster).entry(&network.id.namespace, cluster);
+        networks.insert(networks.partition_point(|other| place(other) < place(network)), Arc::clone(network));
+    }
+
+    fn take_from_index(&mut self, id: &ObjectName) {
+        let Some(network) = self.current.storage_networks.get(&id.namespace, &id.name) else { return };
+        let Some([.., cluster]) = about(network) else { return };
+        let by_cluster = Arc::make_mut(&mut self.current.by_cluster);
+        let networks = by_cluster.entry(&id.namespace, cluster);
+        let first = networks.partition_point(|other| place(other) < place(network));
+        if networks.get(first).is_some_and(|found| found.id == *id) {
+            networks.remove(first);
         }
-        let mut by_cluster: ByName<Vec<Arc<StorageNetwork>>> = ByName::default();
-        for network in self.current.storage_networks.values() {
-            if let Some(Target::Cluster(cluster)) = &network.target {
-                by_cluster.entry(&network.id.namespace, &cluster.name).push(Arc::clone(network));
-            }
+        if networks.is_empty() {
+            by_cluster.remove(&id.namespace, cluster);
         }
-        self.current.by_cluster = Arc::new(by_cluster);
+    }
+}
+
+/// Where in the index a StorageNetwork stands among those about clusters of the same name.
+fn place(network: &StorageNetwork) -> (Option<[&str; 3]>, (bool, &str, &str)) {
+    (about(network), network.age())
+}
+
+/// Which cluster a StorageNetwork is about.
+fn about(network: &StorageNetwork) -> Option<[&str; 3]> {
+    match network.target.as_ref()? {
+        Target::Cluster(cluster) => Some(cluster.key()),
+        Target::Pods(_) => None,
     }
 }

@@ -58,6 +58,14 @@ pub struct ClusterRef {
     pub name: String,
 }
 
+impl ClusterRef {
+    /// What tells it from the other clusters of its namespace: group, kind and name.
+    #[must_use]
+    pub fn key(&self) -> [&str; 3] {
+        [&self.group, &self.kind, &self.name]
+    }
+}
+
 /// What a StorageNetwork declares, and found to be valid.
 #[derive(Debug)]
 pub struct Declared {
@@ -98,12 +106,7 @@ impl StorageNetwork {
     #[must_use]
     pub fn is_about(&self, cluster: &Cluster) -> bool {
         match &self.target {
-            Some(Target::Cluster(meant)) => {
-                self.id.namespace == cluster.id.namespace
-                    && meant.name == cluster.id.name
-                    && meant.kind == cluster.kind
-                    && meant.group == cluster.group
-            }
+            Some(Target::Cluster(meant)) => self.id.namespace == cluster.id.namespace && meant.key() == cluster.key(),
             Some(Target::Pods(_)) | None => false,
         }
     }

@@ -166,3 +166,43 @@ fn what_is_invalid_is_still_about_its_pods_and_allows_whom_it_names() {
     let network = read(&json!({"clusterRef": cassandra(), "allowedNamespaces": ["x"], "interfaces": {"clients": "n"}}));
     assert!(network.declared.is_err() && network.allowed.contains("x"));
 }
+
+/// Whatever comes, changes and goes, the index has those about a cluster, the oldest first, and no others.
+#[test]
+fn the_index_of_clusters_follows_every_change() {
+    let catalogue = std::sync::Arc::new(Catalogue::built_in().unwrap());
+    let mut world = crate::world::World::new(std::sync::Arc::clone(&catalogue), crate::world::Settings::default());
+    let kind = crate::world::ObjectKind::StorageNetwork;
+    let id = |name: &str| ObjectName { namespace: "ns".to_owned(), name: name.to_owned() };
+    let network = |name: &str, day: u8, of_kind: &str, cluster: &str| {
+        let group = if of_kind == "Cluster" { "cassandra.rook.io" } else { "ceph.rook.io" };
+        let object = json!({
+            "metadata": {"name": name, "namespace": "ns", "creationTimestamp": format!("2026-01-{day:02}T00:00:00Z")},
+            "spec": {"clusterRef": {"group": group, "kind": of_kind, "name": cluster}, "interfaces": {"client": "n"}},
+        });
+        crate::world::Entry::read(&kind, &object, &catalogue).unwrap()
+    };
+    let about = |world: &crate::world::World, group: &str, kind: &str, cluster: &str| {
+        let snapshot = world.snapshot();
+        let names =
+            snapshot.storage_networks_about("ns", [group, kind, cluster]).map(|network| network.id.name.clone());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let cassandra = |world: &crate::world::World, cluster| about(world, "cassandra.rook.io", "Cluster", cluster);
+    for (name, day, kind_of, cluster) in
+        [("c", 3, "Cluster", "x"), ("a", 2, "Cluster", "x"), ("b", 1, "CephCluster", "x"), ("d", 2, "Cluster", "x")]
+    {
+        let (id, entry) = network(name, day, kind_of, cluster);
+        assert!(!world.insert(&kind, &id, entry));
+    }
+    assert_eq!(cassandra(&world, "x"), "a d c");
+    assert_eq!(about(&world, "ceph.rook.io", "CephCluster", "x"), "b");
+    let (moved, entry) = network("a", 2, "Cluster", "y");
+    assert!(world.insert(&kind, &moved, entry));
+    assert_eq!((cassandra(&world, "x"), cassandra(&world, "y")), ("d c".to_owned(), "a".to_owned()));
+    world.remove(&kind, &id("d"));
+    world.remove(&kind, &id("nobody"));
+    assert_eq!(cassandra(&world, "x"), "c");
+    world.replace_all(&kind, [network("e", 1, "Cluster", "x")]);
+    assert_eq!((cassandra(&world, "x"), cassandra(&world, "y")), ("e".to_owned(), String::new()));
+}

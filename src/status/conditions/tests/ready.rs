@@ -48,7 +48,7 @@ fn it_is_not_ready_where_no_pod_can_be_attached() {
         ),
         (
             format!("{PODS}, interfaces: {{ a: a@eth0 }}"),
-            "s/a asks for the interface eth0, which is that of the pod network",
+            "s/a asks for the interface eth0, which every pod has already",
         ),
         (
             format!(
