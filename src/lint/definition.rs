@@ -26,6 +26,8 @@ const OSDS_PER_HOST: u64 = 3;
 /// Plugins that are called after the one that makes the interface, and give it no address.
 const CHANGE_NO_ADDRESSES: [&str; 9] =
     ["tuning", "cnv-tuning", "sbr", "bandwidth", "portmap", "firewall", "vrf", "route-override", "rdma"];
+/// What to do where static is meant to do what it does not.
+const HANDS_OUT: &str = "use whereabouts, or another plugin that hands out an address for each pod";
 /// The plugins that keep pods from reaching their own host through the interface that they share.
 const SHARING: [&str; 2] = ["macvlan", "ipvlan"];
 
@@ -71,12 +73,9 @@ fn has_no_addresses(definition: &AttachmentDefinition) -> bool {
             definition.chain != Chain::OnNode && definition.plugins().iter().skip(1).all(changes_no_addresses)
         }
         Source::Ovn(_) => definition.ipam.pools.is_empty() && definition.ipam.failure().is_none(),
-        Source::HostLocal
-        | Source::Static
-        | Source::Dhcp
-        | Source::Whereabouts
-        | Source::Resource(_)
-        | Source::Unknown(_) => false,
+        // It gives what stands there, and what a pod asks for.
+        Source::Static => definition.ipam.pools.is_empty() && definition.ipam.failure().is_none(),
+        Source::HostLocal | Source::Dhcp | Source::Whereabouts | Source::Resource(_) | Source::Unknown(_) => false,
     }
 }
 
@@ -93,16 +92,21 @@ impl Found<'_> {
 
     fn faults(&mut self) {
         let definition = self.used.definition;
-        for fault in definition.plugin_faults() {
+        // What no storage uses may be meant in a way that is not known here, as long as it works.
+        let is_used = !self.used.uses.is_empty();
+        let matters = |effect: Effect| is_used || effect == Effect::Fails;
+        for fault in definition.plugin_faults().filter(|fault| matters(fault.effect())) {
             let rule = match fault.effect() {
                 Effect::Fails => Rule::PluginRefuses,
                 Effect::Surprises => Rule::PluginSurprises,
             };
             self.add(rule, CONFIG, fault.to_string(), &fault.mend());
         }
-        for fault in definition.ipam_faults() {
-            if let Some(rule) = self.rule_of(fault) {
-                self.add(rule, IPAM, fault.to_string(), &fault.mend());
+        for fault in definition.ipam_faults().iter().filter(|fault| matters(fault.effect)) {
+            match self.rule_of(fault) {
+                Some(rule @ Rule::StaticAddresses) => self.add(rule, IPAM, fault.to_string(), HANDS_OUT),
+                Some(rule) => self.add(rule, IPAM, fault.to_string(), &fault.mend()),
+                None => {}
             }
         }
     }
@@ -150,39 +154,19 @@ impl Found<'_> {
         // Who selects pods by labels may give them addresses in another way.
         let is_of_system = self.used.uses.iter().any(|user| user.declaration.system.is_some());
         if is_of_system && has_no_addresses(definition) && !self.asks_for_addresses() {
-            self.add(
-                Rule::NoAddresses,
-                CONFIG,
-                format!("it gives pods no address, and those of {who} need one"),
-                "add an ipam, such as whereabouts with a range for these pods",
-            );
+            let mend = match definition.ipam.source {
+                Source::Static => HANDS_OUT,
+                Source::Ovn(_) => "give subnets, beside topology",
+                _ => "add an ipam, such as whereabouts with a range for these pods",
+            };
+            let fault = format!("it gives pods no address, and those of {who} need one");
+            self.add(Rule::NoAddresses, CONFIG, fault, mend);
         }
-        match definition.ipam.source {
-            Source::Static if is_of_system && definition.ipam.pools.is_empty() && !self.asks_for_addresses() => {
-                if definition.ipam.failure().is_some() {
-                    return;
-                }
-                let fault = format!("static hands out no address by itself, and {who} asks for none");
-                self.add(
-                    Rule::StaticAddresses,
-                    IPAM,
-                    fault,
-                    "use whereabouts, or another plugin that hands out addresses",
-                );
-            }
-            Source::Dhcp => {
-                let fault =
-                    format!("a DHCP server hands out the addresses of {who}, so they may change with every restart");
-                let mend = "see that the dhcp daemon of the CNI plugins runs on every node, and declare address ranges";
-                self.add(Rule::DhcpAddresses, IPAM, fault, mend);
-            }
-            Source::Nobody
-            | Source::Static
-            | Source::HostLocal
-            | Source::Whereabouts
-            | Source::Ovn(_)
-            | Source::Resource(_)
-            | Source::Unknown(_) => {}
+        if definition.ipam.source == Source::Dhcp {
+            let fault =
+                format!("a DHCP server hands out the addresses of {who}, so they may change with every restart");
+            let mend = "see that the dhcp daemon of the CNI plugins runs on every node, and declare address ranges";
+            self.add(Rule::DhcpAddresses, IPAM, fault, mend);
         }
     }
 

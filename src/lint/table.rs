@@ -138,7 +138,7 @@ pub const TABLE: &[Entry] = &[
         Rule::StaticAddresses,
         "static-addresses",
         Warning,
-        "The plugin static hands out nothing by itself: pods share the addresses of the definition, or have none.",
+        "The plugin static gives every pod the addresses of the definition, so that only one pod at a time works.",
         "Use whereabouts, which gives each pod an address of its own.",
     ),
     entry(

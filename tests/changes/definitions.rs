@@ -174,6 +174,30 @@ fn fewer_overlaps_than_before_are_no_reason() {
     assert_eq!(overlap(&updated(&snapshot, &new, &old)).as_deref(), Some("!ranges-overlap"));
 }
 
+/// A network of virtual machines is nobody's business here, as long as something can be attached to it.
+#[test]
+fn what_no_storage_uses_is_judged_by_what_nothing_could_be_attached_with() {
+    let deny = denying(Deny::From(Severity::Warning));
+    let odd = with("/ipam/range", json!("192.168.0.1/18"));
+    assert!(is_silent(&created(&world(deny.clone(), &[]), &odd)));
+    assert_eq!(rules(&created(&world(deny.clone(), &[sound()]), &odd)), ["!host-bits"]);
+    assert_eq!(rules(&created(&world(deny, &[]), &with("/ipam/range", json!("x")))), ["!addresses-refused"]);
+}
+
+/// What is said to be done is done, and then nothing is left to do.
+#[test]
+fn a_network_of_ovn_kubernetes_gets_its_addresses_by_subnets() {
+    let ovn = |more: Value| {
+        let mut config = json!({"cniVersion": "0.3.1", "type": "ovn-k8s-cni-overlay", "name": "one", "topology": "localnet", "netAttachDefName": "rook-ceph/public"});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        configured("public", &config)
+    };
+    let snapshot = world(Settings::default(), &[sound()]);
+    let said = created(&snapshot, &ovn(json!({}))).warnings().join("\n");
+    assert!(said.contains("it gives pods no address") && said.contains("; give subnets, beside topology"), "{said}");
+    assert!(is_silent(&created(&snapshot, &ovn(json!({"subnets": "192.168.0.0/18"})))));
+}
+
 #[test]
 fn a_definition_of_ovn_kubernetes_leads_elsewhere_by_its_name_and_topology() {
     let ovn = |name: &str, topology: &str| {
