@@ -3,13 +3,14 @@
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use rook_multihome::lint::{Operation, WRITTEN_ANNOTATION, judge, write};
+use rook_multihome::lint::networks::{Which, networks};
+use rook_multihome::lint::{Finding, Operation, Rule, WRITTEN_ANNOTATION, judge, lint, write};
 use rook_multihome::wire::{self, ChangeRequest};
-use rook_multihome::world::{Deny, Severity, Snapshot};
+use rook_multihome::world::{Deny, Settings, Severity, Snapshot};
 use serde_json::{Value, json};
 
 use super::writing::{writing_settings, written};
-use super::{NAMESPACE, ceph, configured, definition, macvlan, world};
+use super::{NAMESPACE, ceph, change, configured, definition, macvlan, sound, world};
 
 fn text() -> impl Strategy<Value = String> {
     let known = [
@@ -173,4 +174,69 @@ proptest! {
             prop_assert_eq!(rest, before);
         }
     }
+}
+
+/// As many roles and entries as the definition of StorageNetwork allows, all different: what is looked at must not be multiplied by
+/// itself. (It took minutes once, and would again.)
+#[test]
+fn the_largest_storage_network_is_judged() {
+    let keys: Vec<String> = (0..16).map(|key| format!("k{key}")).collect();
+    let all: serde_json::Map<String, Value> = keys.iter().map(|key| (key.clone(), json!("x"))).collect();
+    let role = |role: usize| {
+        let some: Vec<&String> = keys
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at >= 6 || (role + 1) >> at & 1 == 1)
+            .map(|(_, key)| key)
+            .collect();
+        json!({"name": format!("r{role}"), "podSelector": {"matchLabels": {"r": role.to_string()}}, "interfaces": some})
+    };
+    let nodes = |node: usize| json!({"nodeSelector": {"matchLabels": {"n": node.to_string()}}, "interfaces": all});
+    let network = json!({
+        "apiVersion": "multihome.rook.io/v1alpha1", "kind": "StorageNetwork", "metadata": {"name": "s", "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": "x"}}, "provider": "multus", "interfaces": all,
+            "roles": (0..64).map(role).collect::<Vec<_>>(), "nodeInterfaces": (0..64).map(nodes).collect::<Vec<_>>(),
+        },
+    });
+    let host_local = |name| configured(name, &macvlan(json!({"type": "host-local", "subnet": "10.1.0.0/24"})));
+    let snapshot = world(Settings::default(), &[host_local("x"), host_local("y"), network.clone()]);
+    let judgement = judge(&snapshot, &change(Operation::Create, &Value::Null, &network));
+    assert!(judgement.findings.len() > 1000 && judgement.warnings().len() == 13);
+    assert_eq!(judgement.audit_annotations().len(), 1);
+    assert_eq!(rook_multihome::lint::networks::offers(&snapshot).len(), 0);
+    let listed = networks(&snapshot, Which::Used);
+    assert_eq!(listed.iter().map(|listed| listed.users.len()).sum::<usize>(), 16 * 65);
+}
+
+#[test]
+fn thousands_of_storage_networks_about_one_cluster_are_judged() {
+    let network = |number: usize| {
+        json!({
+            "apiVersion": "multihome.rook.io/v1alpha1", "kind": "StorageNetwork",
+            "metadata": {"name": format!("s{number:04}"), "namespace": NAMESPACE},
+            "spec": {"clusterRef": {"group": "ceph.rook.io", "kind": "CephCluster", "name": "my-cluster"}, "interfaces": {"public": "lost"}},
+        })
+    };
+    let all: Vec<Value> = (0..3000).map(network).collect();
+    let found = lint(&world(Settings::default(), &all));
+    let of_rule = |rule| found.iter().filter(|finding| finding.rule == rule).count();
+    assert_eq!((of_rule(Rule::NetworksConflict), of_rule(Rule::AttachmentMissing)), (2999, 1));
+}
+
+#[test]
+fn definitions_of_a_thousand_ranges_each_are_compared() {
+    let ranges =
+        |second: usize, number: usize| json!({"range": format!("10.{second}.{}.{}/28", number / 16, number % 16 * 16)});
+    let definition = |name: &str, second: usize| {
+        let all: Vec<Value> = (0..1000).map(|number| ranges(second, number)).collect();
+        let ipam = json!({"type": "whereabouts", "network_name": name, "ipRanges": all});
+        configured(name, &macvlan(ipam))
+    };
+    let mut objects: Vec<Value> = (1..30).map(|second| definition(&format!("n{second}"), second)).collect();
+    objects.extend([definition("public", 0), definition("twin", 0), sound()]);
+    let found = lint(&world(Settings::default(), &objects));
+    let overlaps: Vec<&Finding> = found.iter().filter(|finding| finding.rule == Rule::RangesOverlap).collect();
+    let [overlap] = overlaps[..] else { panic!("{overlaps:?}") };
+    assert!(overlap.fault.contains("10.0.0.1 can be handed out twice, here and by rook-ceph/twin"), "{overlap}");
 }
