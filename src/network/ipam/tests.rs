@@ -196,3 +196,45 @@ fn what_is_excluded_is_looked_at_to_its_end() {
     assert_eq!(range.first_in_common(&only), None);
     assert_eq!(range.first_in_common(range), Some("10.0.0.2".parse().unwrap()));
 }
+
+/// Each exclusion belongs to the first range that has it, and where it stands in the list does not matter.
+#[test]
+fn what_is_excluded_of_many_subnets_is_taken_from_each() {
+    let subnets: Vec<_> = (0..1000_u32).rev().map(|index| format!("10.{}.{}.0/24", index / 256, index % 256)).collect();
+    let excluded = (0..20_000_u32).map(|index| {
+        let (subnet, last) = (index % 1000, 100 + index / 1000);
+        format!("10.{}.{}.{last}/32", subnet / 256, subnet % 256)
+    });
+    let excluded: Vec<_> = excluded.chain(["10.200.0.0/24".to_owned(), "10.0.0.0/8".to_owned()]).collect();
+    let ipam = read_plugin(&format!(
+        r#"{{"type":"ovn-k8s-cni-overlay","topology":"layer2","netAttachDefName":"ns/nad","subnets":"{}","excludeSubnets":"{}"}}"#,
+        subnets.join(","),
+        excluded.join(",")
+    ));
+    assert_faults(&ipam, &["!10.200.0.0/24 is excluded", "!10.0.0.0/8 is excluded"], "excludeSubnets");
+    assert_eq!(ipam.pools.len(), 1000);
+    for range in ipam.ranges() {
+        assert_eq!((range.excluded.len(), range.addresses()), (20, 234), "{}", range.network);
+        assert!(range.excluded.iter().all(|excluded| range.network.contains(excluded)), "{}", range.network);
+    }
+}
+
+#[test]
+fn what_is_excluded_of_ranges_in_one_another_is_taken_from_the_first() {
+    for (subnets, excluded, expected) in [
+        ("10.0.0.0/24,10.0.0.0/25", "10.0.0.0/28", [240, 128]),
+        ("10.0.0.0/25,10.0.0.0/24", "10.0.0.0/28", [112, 256]),
+        ("10.0.0.0/25,10.0.0.0/24", "10.0.0.0/25,10.0.0.128/28", [0, 240]),
+        ("10.0.0.0/24,10.0.0.0/24", "10.0.0.0/28", [240, 256]),
+        ("10.0.0.32/28,10.0.0.0/24", "10.0.0.240/28", [16, 240]),
+    ] {
+        let ipam = read_plugin(&format!(
+            r#"{{"type":"ovn-k8s-cni-overlay","topology":"localnet","netAttachDefName":"ns/nad","subnets":"{subnets}","excludeSubnets":"{excluded}"}}"#
+        ));
+        let left = ipam.ranges().map(|range| {
+            let size = 1_u32 << (32 - range.network.prefix_len());
+            size - range.excluded.iter().map(|excluded| 1_u32 << (32 - excluded.prefix_len())).sum::<u32>()
+        });
+        assert_eq!(left.collect::<Vec<_>>(), expected, "{subnets} without {excluded}");
+    }
+}
