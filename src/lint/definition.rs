@@ -12,6 +12,7 @@ use crate::network::attachment::{AttachmentError, Chain, RESOURCE_ANNOTATION};
 use crate::network::cidr::Family;
 use crate::network::ipam::{AddressRange, Capacity, Effect, IpamFault, IpamProblem, Scope, Source};
 use crate::network::plugin::{Master, Plugin};
+use crate::network::resource::ResourceFault;
 use crate::network::{AttachmentDefinition, AttachmentRef, cidr};
 use crate::storage::Treatment;
 
@@ -131,17 +132,26 @@ impl Found<'_> {
     }
 
     /// What makes a plugin fail that works with a device (sriov-cni: a `deviceID` is required, which Multus hands on from the
-    /// resource of the definition).
+    /// resource of the definition), and what is no resource.
     fn device(&mut self) {
-        let Some(plugin) = self.used.definition.plugin() else { return };
+        let AttachmentDefinition { resource, resource_fault, .. } = self.used.definition;
         // A selection may name a device itself.
         let is_asked_for = self.used.uses.iter().any(|user| user.network.selection.as_json().contains("deviceID"));
-        let needs_device = matches!(&*plugin.kind, "sriov" | "ib-sriov") && !is_asked_for;
-        if needs_device && plugin.device.is_none() && self.used.definition.resource.is_none() {
-            let fault = format!("{} needs a device, and nothing says which", plugin.kind);
-            let mend = "name the resource of the device plugin there, such as openshift.io/storage";
-            self.add(Rule::DeviceUnnamed, &resource_field(), fault, mend);
-        }
+        let needs_device = |plugin: &&Plugin| {
+            matches!(&*plugin.kind, "sriov" | "ib-sriov") && plugin.device.is_none() && !is_asked_for
+        };
+        let in_need = self.used.definition.plugin().filter(needs_device).filter(|_| resource.is_none());
+        let (rule, fault) = match (in_need, resource_fault) {
+            (Some(plugin), None) => {
+                (Rule::DeviceUnnamed, format!("{} needs a device, and nothing says which", plugin.kind))
+            }
+            (Some(plugin), Some(fault)) => {
+                (Rule::DeviceUnnamed, format!("{} needs a device, and {fault}", plugin.kind))
+            }
+            (None, Some(fault)) => (Rule::ResourceInvalid, format!("{fault}, so no pod requests one")),
+            (None, None) => return,
+        };
+        self.add(rule, &resource_field(), fault, ResourceFault::MEND);
     }
 
     /// Where addresses come from, and whether that does for storage.

@@ -1,9 +1,10 @@
 //! Networks as a storage cluster declares them and as Multus reads them.
 //!
 //! This room knows the grammar of a cluster's network spec ([`spec`]), of one selector and of the Multus annotation
-//! ([`selection`]), of interface names ([`interface`]), of the meta-plugins that attach networks ([`provider`]), of attachment definitions ([`attachment`]) with their plugins
-//! ([`plugin`]) and where their addresses come from ([`ipam`]), and of address ranges ([`cidr`]). It knows nothing of pods,
-//! roles or storage systems, and must never do I/O: everything here is a function of text.
+//! ([`selection`]), of interface names ([`interface`]), of the meta-plugins that attach networks ([`provider`]), of attachment
+//! definitions ([`attachment`]) with their plugins ([`plugin`]), the devices that they need ([`resource`]) and where their
+//! addresses come from ([`ipam`]), and of address ranges ([`cidr`]). It knows nothing of pods, roles or storage systems, and must
+//! never do I/O: everything here is a function of text.
 
 pub mod attachment;
 pub mod cidr;
@@ -15,6 +16,7 @@ pub mod ipam;
 pub mod name;
 pub mod plugin;
 pub mod provider;
+pub mod resource;
 pub mod selection;
 pub mod spec;
 

@@ -104,7 +104,14 @@ fn the_fields_of_a_definition() {
     assert_eq!(definition.networks().unwrap()[0].to_string(), "192.168.20.0/24");
     for nothing in [json!(""), json!(null), json!(5)] {
         object["metadata"]["annotations"][RESOURCE_ANNOTATION] = nothing;
-        assert_eq!(AttachmentDefinition::read(&object).unwrap().resource, None);
+        let definition = AttachmentDefinition::read(&object).unwrap();
+        assert_eq!((definition.resource, definition.resource_fault), (None, None));
+    }
+    for invalid in ["sriov_storage", "openshift.io/storage\n", " ", "openshift.io/-storage", "cpu"] {
+        object["metadata"]["annotations"][RESOURCE_ANNOTATION] = json!(invalid);
+        let definition = AttachmentDefinition::read(&object).unwrap();
+        assert_eq!(definition.resource, None, "{invalid:?}");
+        assert_eq!(&*definition.resource_fault.unwrap().written, invalid);
     }
     // Multus gives such a network the name of its definition.
     assert_eq!(read(r#"{"type":"mynet","name":""}"#).unwrap().network, None);
