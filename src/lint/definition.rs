@@ -11,7 +11,7 @@ use super::rule::Rule;
 use crate::network::attachment::{AttachmentError, Chain, RESOURCE_ANNOTATION};
 use crate::network::cidr::Family;
 use crate::network::ipam::{AddressRange, Capacity, Effect, IpamFault, IpamProblem, Scope, Source};
-use crate::network::plugin::{Master, Plugin};
+use crate::network::plugin::{Master, Plugin, PluginFault};
 use crate::network::resource::ResourceFault;
 use crate::network::{AttachmentDefinition, AttachmentRef, cidr};
 use crate::storage::Treatment;
@@ -160,12 +160,12 @@ impl Found<'_> {
         // Who selects pods by labels may give them addresses in another way.
         let is_of_system = self.used.uses.iter().any(|user| user.declaration.system.is_some());
         if is_of_system && has_no_addresses(definition) && !self.asks_for_addresses() {
-            self.add(
-                Rule::NoAddresses,
-                CONFIG,
-                format!("it gives pods no address, and those of {who} need one"),
-                "add an ipam, such as whereabouts with a range for these pods",
-            );
+            let mend = if definition.faults.contains(&PluginFault::IpamBeside) {
+                "move ipam from beside plugins into the one that makes the interface"
+            } else {
+                "add an ipam, such as whereabouts with a range for these pods"
+            };
+            self.add(Rule::NoAddresses, CONFIG, format!("it gives pods no address, and those of {who} need one"), mend);
         }
         match definition.ipam.source {
             Source::Static if is_of_system && definition.ipam.pools.is_empty() && !self.asks_for_addresses() => {

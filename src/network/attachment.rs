@@ -183,6 +183,9 @@ impl AttachmentDefinition {
             (Chain::Single(Box::new(Plugin::read(&config))), vec![&config])
         } else {
             let objects = objects(&config, &mut faults)?;
+            if field(&config, "ipam").is_some() {
+                faults.push(PluginFault::IpamBeside);
+            }
             (Chain::List(objects.iter().copied().map(Plugin::read).collect()), objects)
         };
         let source = |plugin: &&Object| {

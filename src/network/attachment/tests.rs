@@ -74,6 +74,11 @@ fn what_fails_later() {
         (r#"{"plugins":[{"type":"macvlan"},{"mtu":9}]}"#, Effect::Fails, "entry 2 of plugins has no type"),
         (r#"{"plugins":[{"type":"macvlan"},null]}"#, Effect::Fails, "entry 2 of plugins is empty"),
         (r#"{"type":"macvlan","plugins":[]}"#, Effect::Surprises, "both type and plugins are given"),
+        (
+            r#"{"plugins":[{"type":"macvlan"}],"ipam":{"type":"dhcp"}}"#,
+            Effect::Surprises,
+            "ipam stands beside plugins, where nobody reads it",
+        ),
     ] {
         let definition = read(config).unwrap();
         let faults: Vec<_> = definition.plugin_faults().collect();
@@ -82,9 +87,12 @@ fn what_fails_later() {
         assert!(!faults[0].mend().is_empty());
         assert_eq!(definition.worst_effect(), Some(effect), "{config}");
     }
-    for config in
-        ["", r#"{"type":"macvlan","cniVersion":"0.3.1","name":"a_b.c-1"}"#, r#"{"type":"unheard-of","mtu":"x"}"#]
-    {
+    for config in [
+        "",
+        r#"{"plugins":[{"type":"macvlan"}],"ipam":null}"#,
+        r#"{"type":"macvlan","cniVersion":"0.3.1","name":"a_b.c-1"}"#,
+        r#"{"type":"unheard-of","mtu":"x"}"#,
+    ] {
         assert_eq!(read(config).unwrap().worst_effect(), None, "{config}");
     }
 }
