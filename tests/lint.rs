@@ -138,6 +138,14 @@ fn configurations() {
         (r#"{"plugins":["macvlan"]}"#, &["config-unreadable"]),
         (r#"{"plugins":[{"type":"own"},{"mtu":9000}]}"#, &["plugin-refuses"]),
         (r#"{"type":"own","plugins":[{"type":"other"}]}"#, &["plugin-surprises"]),
+        (
+            r#"{"plugins":[{"type":"macvlan","master":"eth1"}],"ipam":{"type":"whereabouts","range":"10.1.1.0/24"}}"#,
+            &["plugin-surprises", "no-addresses"],
+        ),
+        (
+            r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/24","routes":[{"dst":"10.2.0.0/16","gw":"10.3.0.1"}]}}"#,
+            &["addresses-refused"],
+        ),
     ] {
         assert_eq!(rules_of(config, "nad"), rules, "{config}");
     }

@@ -172,12 +172,14 @@ fn range(reader: &mut Reader, topology: Topology, item: &str) -> Option<AddressR
 
 /// A range that nodes have shares of.
 fn shared(reader: &mut Reader, network: IpNet, length: u8) -> Option<AddressRange> {
-    let possible = match Family::of_range(&network) {
-        Family::V4 => length <= network.max_prefix_len(),
-        Family::V6 => length == SHARE_OF_SIX,
+    let longer = network.prefix_len().saturating_add(1);
+    let (least, most) = match Family::of_range(&network) {
+        // A longer one would have none but the addresses that are kept.
+        Family::V4 => (longer, network.max_prefix_len() - 2),
+        Family::V6 => (longer.max(SHARE_OF_SIX), SHARE_OF_SIX),
     };
-    if !possible || length <= network.prefix_len() {
-        reader.fails(IpamProblem::Share { network, length });
+    if !(least..=most).contains(&length) {
+        reader.fails(IpamProblem::Share { network, length, possible: (least <= most).then_some((least, most)) });
         return None;
     }
     let range = AddressRange::new(network, network.network(), network.broadcast());
