@@ -146,6 +146,15 @@ fn configurations() {
             r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/24","routes":[{"dst":"10.2.0.0/16","gw":"10.3.0.1"}]}}"#,
             &["addresses-refused"],
         ),
+        // One share of two addresses, and three members.
+        (
+            r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/30","node_slice_size":"/30"}}"#,
+            &["range-too-small"],
+        ),
+        (
+            r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/29","node_slice_size":"/30"}}"#,
+            &[],
+        ),
     ] {
         assert_eq!(rules_of(config, "nad"), rules, "{config}");
     }
