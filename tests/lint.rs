@@ -141,6 +141,23 @@ fn configurations() {
         (r#"{"plugins":["macvlan"]}"#, &["config-unreadable"]),
         (r#"{"plugins":[{"type":"own"},{"mtu":9000}]}"#, &["plugin-refuses"]),
         (r#"{"type":"own","plugins":[{"type":"other"}]}"#, &["plugin-surprises"]),
+        (
+            r#"{"plugins":[{"type":"macvlan","master":"eth1"}],"ipam":{"type":"whereabouts","range":"10.1.1.0/24"}}"#,
+            &["plugin-surprises", "no-addresses"],
+        ),
+        (
+            r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/24","routes":[{"dst":"10.2.0.0/16","gw":"10.3.0.1"}]}}"#,
+            &["addresses-refused"],
+        ),
+        // One share of two addresses, and three members.
+        (
+            r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/30","node_slice_size":"/30"}}"#,
+            &["range-too-small"],
+        ),
+        (
+            r#"{"type":"macvlan","master":"eth1","ipam":{"type":"whereabouts","range":"10.1.1.0/29","node_slice_size":"/30"}}"#,
+            &[],
+        ),
     ] {
         assert_eq!(rules_of(config, "nad"), rules, "{config}");
     }

@@ -6,12 +6,13 @@
 use super::checker::{Checker, Use, Used, users};
 use super::declaration::Place;
 use super::finding::{Finding, Subject};
-use super::pods::Networks;
+use super::room;
 use super::rule::Rule;
 use crate::network::attachment::{AttachmentError, Chain, RESOURCE_ANNOTATION};
 use crate::network::cidr::Family;
-use crate::network::ipam::{AddressRange, Capacity, Effect, IpamFault, IpamProblem, Scope, Source};
-use crate::network::plugin::{Master, Plugin};
+use crate::network::ipam::{AddressRange, Effect, IpamFault, IpamProblem, Source};
+use crate::network::plugin::{Master, Plugin, PluginFault};
+use crate::network::resource::ResourceFault;
 use crate::network::{AttachmentDefinition, AttachmentRef, cidr};
 use crate::storage::Treatment;
 
@@ -19,10 +20,6 @@ use crate::storage::Treatment;
 pub(super) const CONFIG: &str = "spec.config";
 /// Where a plugin says whence addresses come.
 pub(super) const IPAM: &str = "spec.config: ipam";
-/// How many pods Rook advises to have room for on each host (network-providers.md: "10+ Rook pods per host").
-const PODS_PER_HOST: u64 = 10;
-/// How many of them are OSDs by Rook's own measure (`rook multus validation`, converged nodes).
-const OSDS_PER_HOST: u64 = 3;
 /// Plugins that are called after the one that makes the interface, and give it no address.
 const CHANGE_NO_ADDRESSES: [&str; 9] =
     ["tuning", "cnv-tuning", "sbr", "bandwidth", "portmap", "firewall", "vrf", "route-override", "rdma"];
@@ -135,17 +132,26 @@ impl Found<'_> {
     }
 
     /// What makes a plugin fail that works with a device (sriov-cni: a `deviceID` is required, which Multus hands on from the
-    /// resource of the definition).
+    /// resource of the definition), and what is no resource.
     fn device(&mut self) {
-        let Some(plugin) = self.used.definition.plugin() else { return };
+        let AttachmentDefinition { resource, resource_fault, .. } = self.used.definition;
         // A selection may name a device itself.
         let is_asked_for = self.used.uses.iter().any(|user| user.network.selection.as_json().contains("deviceID"));
-        let needs_device = matches!(&*plugin.kind, "sriov" | "ib-sriov") && !is_asked_for;
-        if needs_device && plugin.device.is_none() && self.used.definition.resource.is_none() {
-            let fault = format!("{} needs a device, and nothing says which", plugin.kind);
-            let mend = "name the resource of the device plugin there, such as openshift.io/storage";
-            self.add(Rule::DeviceUnnamed, &resource_field(), fault, mend);
-        }
+        let needs_device = |plugin: &&Plugin| {
+            matches!(&*plugin.kind, "sriov" | "ib-sriov") && plugin.device.is_none() && !is_asked_for
+        };
+        let in_need = self.used.definition.plugin().filter(needs_device).filter(|_| resource.is_none());
+        let (rule, fault) = match (in_need, resource_fault) {
+            (Some(plugin), None) => {
+                (Rule::DeviceUnnamed, format!("{} needs a device, and nothing says which", plugin.kind))
+            }
+            (Some(plugin), Some(fault)) => {
+                (Rule::DeviceUnnamed, format!("{} needs a device, and {fault}", plugin.kind))
+            }
+            (None, Some(fault)) => (Rule::ResourceInvalid, format!("{fault}, so no pod requests one")),
+            (None, None) => return,
+        };
+        self.add(rule, &resource_field(), fault, ResourceFault::MEND);
     }
 
     /// Where addresses come from, and whether that does for storage.
@@ -155,6 +161,9 @@ impl Found<'_> {
         let is_of_system = self.used.uses.iter().any(|user| user.declaration.system.is_some());
         if is_of_system && has_no_addresses(definition) && !self.asks_for_addresses() {
             let mend = match definition.ipam.source {
+                _ if definition.faults.contains(&PluginFault::IpamBeside) => {
+                    "move ipam from beside plugins into the one that makes the interface"
+                }
                 Source::Static => HANDS_OUT,
                 Source::Ovn(_) => "give subnets, beside topology",
                 _ => "add an ipam, such as whereabouts with a range for these pods",
@@ -195,52 +204,12 @@ impl Found<'_> {
     /// Whether there are addresses for all pods. An address for everybody is a fault of its own.
     fn room(&mut self, checker: &Checker<'_>) {
         let ipam = &self.used.definition.ipam;
-        let Capacity::Pods { most, per } = self.used.definition.capacity() else { return };
         let is_shared = |fault: &IpamFault| matches!(fault.problem, IpamProblem::SameForAll(_));
         if ipam.failure().is_some() || ipam.faults.iter().any(is_shared) {
             return;
         }
-        if u64::from(most) >= self.most_needed(per) {
-            return;
-        }
-        let mut needs: Vec<(Subject, Needed)> = Vec::new();
-        for user in self.used.uses {
-            let (subject, needed) = (user.declaration.subject(), needed(checker, user));
-            match needs.iter_mut().find(|(counted, _)| *counted == subject) {
-                Some((_, counted)) => *counted = counted.max(needed),
-                None => needs.push((subject, needed)),
-            }
-        }
-        let needed = needs.into_iter().fold(Needed::default(), |sum, (_, needed)| sum.plus(needed));
-        let (most, who) = (u64::from(most), self.used.in_words());
-        let has = if most == 1 { "it has 1 address".to_owned() } else { format!("it has {most} addresses") };
-        let hosts = if needed.hosts == 1 { "1 host".to_owned() } else { format!("{} hosts", needed.hosts) };
-        let fault = match per {
-            Scope::Cluster if most < needed.certain => {
-                format!("{has}, and {who} has at least {} pods that each need one", needed.certain)
-            }
-            Scope::Cluster if most < needed.advised => {
-                format!("{has}, and {who} should have room for {} pods on {hosts}", needed.advised)
-            }
-            Scope::Node if needed.hosts > 0 && most < needed.advised / needed.hosts => format!(
-                "{has} on each node, and {who} should have room for {} pods on each",
-                needed.advised / needed.hosts
-            ),
-            Scope::Cluster | Scope::Node => return,
-        };
-        self.add(Rule::RangeTooSmall, IPAM, fault, "give a larger range, or exclude less");
-    }
-
-    /// More addresses than that are never too few. Who exactly needs how many takes longer to find out, and mostly need not be.
-    fn most_needed(&self, per: Scope) -> u64 {
-        let clusters = self.used.uses.iter().filter_map(|user| user.declaration.cluster);
-        let most = clusters.map(|cluster| {
-            let named = cluster.size.roles.iter().map(|(_, pods)| *pods).chain([cluster.size.members]);
-            named.fold(cluster.size.hosts.saturating_mul(PODS_PER_HOST), u64::max)
-        });
-        match per {
-            Scope::Cluster => most.fold(0, u64::saturating_add),
-            Scope::Node => PODS_PER_HOST,
+        if let Some(lack) = room::lack(checker, &self.used) {
+            self.add(Rule::RangeTooSmall, IPAM, lack.fault, lack.mend);
         }
     }
 
@@ -293,58 +262,6 @@ impl Found<'_> {
             None => "add the addresses of the hosts to the routes of ipam, and name them by --host-cidr to have this checked exactly".to_owned(),
         };
         self.add(Rule::NoRouteToHosts, IPAM, fault, &mend);
-    }
-}
-
-/// How many pods want an address.
-#[derive(Clone, Copy, Debug, Default)]
-struct Needed {
-    /// So many for certain.
-    certain: u64,
-    /// So many should have room,
-    advised: u64,
-    /// on so many hosts; none where that is not known.
-    hosts: u64,
-}
-
-impl Needed {
-    fn max(self, other: Self) -> Self {
-        Self {
-            certain: self.certain.max(other.certain),
-            advised: self.advised.max(other.advised),
-            hosts: self.hosts.max(other.hosts),
-        }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            certain: self.certain.saturating_add(other.certain),
-            advised: self.advised.saturating_add(other.advised),
-            hosts: self.hosts.saturating_add(other.hosts),
-        }
-    }
-}
-
-/// How many pods of a cluster want an address: for certain those that its spec names, and with room for more where it says on how
-/// many hosts it runs. Of a network that one role alone has, or that some nodes have, nothing is certain.
-fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
-    let declaration = user.declaration;
-    let (Some(cluster), Some(key)) = (declaration.cluster, user.network.key()) else { return Needed::default() };
-    let says_otherwise = |networks: Networks<'_>| {
-        let of_roles = networks.declared.is_some_and(|declared| !declared.roles.is_empty());
-        of_roles || !networks.node_interfaces().is_empty()
-    };
-    if declaration.networks().is_ok_and(says_otherwise) {
-        return Needed::default();
-    }
-    if !declaration.says_hosts() {
-        return Needed { certain: cluster.size.members, ..Needed::default() };
-    }
-    let hosts = cluster.size.hosts;
-    match declaration.roles(checker.settings()).get(key).map(Vec::as_slice).unwrap_or_default() {
-        [] => Needed::default(),
-        [role] => Needed { certain: cluster.size.of_role(role), advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
-        _ => Needed { certain: cluster.size.members, advised: hosts.saturating_mul(PODS_PER_HOST), hosts },
     }
 }
 

@@ -18,6 +18,7 @@ mod overlap;
 mod pods;
 mod request;
 mod rivals;
+mod room;
 mod rule;
 mod said;
 mod scene;

@@ -94,6 +94,8 @@ pub enum Rule {
     ClusterMissing,
     /// Another StorageNetwork stands in the way.
     NetworksConflict,
+    /// A definition names a resource that has no devices.
+    ResourceInvalid,
 }
 
 /// What there is to know of a rule.

@@ -309,6 +309,13 @@ pub const TABLE: &[Entry] = &[
         "Another StorageNetwork stands in the way of this one.",
         "Delete one of the two, or let them select different pods.",
     ),
+    entry(
+        Rule::ResourceInvalid,
+        "resource-invalid",
+        Warning,
+        "The annotation of a definition names a resource that no device plugin can have, so no pod requests a device of it.",
+        "Name the resource as the device plugin does, with its domain.",
+    ),
 ];
 
 const fn entry(rule: Rule, id: &'static str, severity: Severity, about: &'static str, mend: &'static str) -> Entry {

@@ -14,6 +14,7 @@ use super::fields::{self, Mistyped, Object, field};
 use super::ipam::{Capacity, Context, Effect, Ipam, IpamFault, NetworksUnknown, Source};
 use super::name::AttachmentRef;
 use super::plugin::{Plugin, PluginFault};
+use super::resource::ResourceFault;
 
 /// The API group of attachment definitions.
 pub const GROUP: &str = "k8s.cni.cncf.io";
@@ -38,8 +39,11 @@ pub struct AttachmentDefinition {
     pub network: Option<Box<str>>,
     /// Where addresses come from: of the first plugin that names another for them, else of the first of all.
     pub ipam: Ipam,
-    /// The resource of which every attachment needs a device; see [`RESOURCE_ANNOTATION`].
+    /// The resource of which every attachment needs a device; see [`RESOURCE_ANNOTATION`]. Pods that request it are valid, for
+    /// nothing else is taken for one.
     pub resource: Option<Box<str>>,
+    /// What stands there instead, if it is no such resource.
+    pub resource_fault: Option<Box<ResourceFault>>,
     /// What is wrong with the plugins as a whole.
     pub faults: Box<[PluginFault]>,
 }
@@ -92,7 +96,12 @@ impl AttachmentDefinition {
         };
         let resource =
             object.pointer("/metadata/annotations").and_then(|annotations| annotations.get(RESOURCE_ANNOTATION));
-        definition.resource = resource.and_then(Value::as_str).filter(|name| !name.is_empty()).map(Into::into);
+        if let Some(name) = resource.and_then(Value::as_str).filter(|name| !name.is_empty()) {
+            match ResourceFault::of(name) {
+                Some(fault) => definition.resource_fault = Some(Box::new(fault)),
+                None => definition.resource = Some(name.into()),
+            }
+        }
         Ok(definition)
     }
 
@@ -157,7 +166,7 @@ impl AttachmentDefinition {
 
     fn on_node() -> Self {
         let ipam = Ipam::from(Source::Nobody);
-        Self { chain: Chain::OnNode, network: None, ipam, resource: None, faults: Box::default() }
+        Self { chain: Chain::OnNode, network: None, ipam, resource: None, resource_fault: None, faults: Box::default() }
     }
 
     fn read_config(config: &str, definition: Option<&AttachmentRef>) -> Result<Self, AttachmentError> {
@@ -174,6 +183,9 @@ impl AttachmentDefinition {
             (Chain::Single(Box::new(Plugin::read(&config))), vec![&config])
         } else {
             let objects = objects(&config, &mut faults)?;
+            if field(&config, "ipam").is_some() {
+                faults.push(PluginFault::IpamBeside);
+            }
             (Chain::List(objects.iter().copied().map(Plugin::read).collect()), objects)
         };
         let source = |plugin: &&Object| {
@@ -183,7 +195,7 @@ impl AttachmentDefinition {
         let asks = objects.iter().find(|plugin| asks_for_addresses(plugin)).or(objects.first());
         let ipam = asks.map_or_else(|| Ipam::from(Source::Nobody), source);
         let network = network.map(Into::into);
-        Ok(Self { chain, network, ipam, resource: None, faults: faults.into() })
+        Ok(Self { chain, network, ipam, resource: None, resource_fault: None, faults: faults.into() })
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! This room knows the grammar of a cluster's network spec ([`spec`]), of one selector and of the Multus annotation
 //! ([`selection`]), of interface names ([`interface`]), of the meta-plugins that attach networks ([`provider`]), of attachment
-//! definitions ([`attachment`]) with their plugins ([`plugin`]) and where their addresses come from ([`ipam`]), and of address
-//! ranges ([`cidr`]). It knows nothing of pods, roles or storage systems, and must never do I/O: everything here is a function of
-//! text.
+//! definitions ([`attachment`]) with their plugins ([`plugin`]), the devices that they need ([`resource`]) and where their
+//! addresses come from ([`ipam`]), and of address ranges ([`cidr`]). It knows nothing of pods, roles or storage systems, and must
+//! never do I/O: everything here is a function of text.
 
 pub mod attachment;
 pub mod cidr;
@@ -17,6 +17,7 @@ pub mod name;
 pub mod plugin;
 mod problem;
 pub mod provider;
+pub mod resource;
 pub mod selection;
 pub mod spec;
 

@@ -23,14 +23,16 @@ pub struct Plugin {
     pub mode: Option<Box<str>>,
     /// The bridge that it makes pods part of (bridge, ovs).
     pub bridge: Option<Box<str>>,
-    /// The device that it uses, where Multus does not choose one for the pod (sriov, host-device).
+    /// The device that it uses, where Multus does not choose one for the pod: `deviceID` of sriov, and what host-device knows one
+    /// by, its name, its hardware address, or its place in the kernel or on the bus (`device` and those after it).
     pub device: Option<Box<str>>,
     /// What pods may ask for in their selection, such as `ips` and `mac`: the names that are true, in alphabetical order
     /// (containernetworking/cni `injectRuntimeConfig`).
     pub capabilities: Box<[Box<str>]>,
     /// The size of the largest packet; where there is none, that of what it works on.
     pub mtu: Option<u32>,
-    /// The VLAN that it puts packets into (`vlan` of bridge and sriov, `vlanId` of vlan, `vlanID` of OVN-Kubernetes).
+    /// The VLAN that it puts packets into (`vlan` of bridge and sriov, `vlanId` of vlan, `vlanID` of OVN-Kubernetes); none of
+    /// macvlan and ipvlan, which know no such field.
     pub vlan: Option<u16>,
     /// What is wrong.
     pub faults: Box<[PluginFault]>,
@@ -94,9 +96,24 @@ pub enum PluginFault {
         /// The field.
         field: &'static str,
     },
+    /// The priority of packets is given, and no VLAN that they could have it in (sriov-cni `LoadConf`).
+    #[error("vlanQoS is {0}, and there is no vlan that packets could have it in")]
+    QosWithoutVlan(i64),
+    /// A VLAN is given to a plugin that knows none: packets go out without a tag.
+    #[error("{plugin} has no field {field}, so packets are not tagged")]
+    NotTagged {
+        /// The plugin's type.
+        plugin: Box<str>,
+        /// The field.
+        field: &'static str,
+    },
     /// Both forms of a configuration in one.
     #[error("both type and plugins are given; Multus calls the one plugin, and other programs the list")]
     BothForms,
+    /// What hands out addresses is named beside the list of plugins. libcni hands each plugin its own entry, and of what is beside
+    /// them the name and the version alone (containernetworking/cni `buildOneConfig`).
+    #[error("ipam stands beside plugins, where nobody reads it")]
+    IpamBeside,
     /// A version that no plugin knows.
     #[error("cniVersion \"{0}\" is no version of the CNI specification")]
     Version(Box<str>),
@@ -118,8 +135,14 @@ const JUDGED: [(&str, &[&str]); 5] = [
     ("ipvlan", &["master", "mode", "mtu"]),
     ("vlan", &["master", "mtu", "vlanId"]),
     ("bridge", &["bridge", "mtu", "vlan"]),
-    ("sriov", &["deviceID", "vlan"]),
+    ("sriov", &["deviceID", "vlan", "vlanQoS"]),
 ];
+/// The largest priority that a packet of a VLAN may have.
+const LAST_QOS: i64 = 7;
+/// By what host-device knows a device; the first that is given counts (`getLink`).
+const HOST_DEVICES: [&str; 4] = ["device", "hwaddr", "kernelpath", "pciBusID"];
+/// What other plugins call a VLAN.
+const VLAN_FIELDS: [&str; 2] = ["vlan", "vlanId"];
 /// The versions of the specification that there are (containernetworking/cni `pkg/version`).
 const VERSIONS: [&str; 8] = ["", "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
@@ -128,13 +151,28 @@ impl Plugin {
     pub(super) fn read(object: &Object) -> Self {
         let kind = fields::filled(object, "type").ok().flatten().unwrap_or_default();
         let mut reader = Reader { object, kind, faults: Vec::new() };
-        let [parent, mode, bridge, device] = ["master", "mode", "bridge", "deviceID"].map(|field| reader.text(field));
+        let [parent, mode, bridge] = ["master", "mode", "bridge"].map(|field| reader.text(field));
+        let device = match kind {
+            "host-device" => HOST_DEVICES.iter().find_map(|field| reader.text(field)),
+            _ => reader.text("deviceID"),
+        };
         let mtu = reader.number("mtu", i64::from(u32::MAX));
         let vlan = match kind {
             "bridge" | "sriov" => reader.number("vlan", LAST_VLAN),
             "vlan" => reader.number("vlanId", LAST_VLAN),
+            "macvlan" | "ipvlan" => {
+                let field = VLAN_FIELDS.into_iter().find(|field| names_a_vlan(object, field));
+                reader.faults.extend(field.map(|field| PluginFault::NotTagged { plugin: kind.into(), field }));
+                None
+            }
             _ => reader.number("vlanID", LAST_VLAN).or_else(|| reader.number("vlan", LAST_VLAN)),
         };
+        if kind == "sriov" {
+            let qos = reader.number("vlanQoS", LAST_QOS).filter(|qos| *qos > 0);
+            // Where a vlan stands that is wrong itself, that is said already.
+            let has_none = fields::whole(object, "vlan").is_ok_and(|vlan| vlan.unwrap_or_default() == 0);
+            reader.faults.extend(qos.filter(|_| has_none).map(PluginFault::QosWithoutVlan));
+        }
         let modes: &[&str] = match kind {
             "macvlan" => &MACVLAN_MODES,
             "ipvlan" => &IPVLAN_MODES,
@@ -181,13 +219,14 @@ impl PluginFault {
     #[must_use]
     pub fn effect(&self) -> Effect {
         match self {
-            Self::BothForms => Effect::Surprises,
+            Self::BothForms | Self::IpamBeside | Self::NotTagged { .. } => Effect::Surprises,
             Self::FieldType { .. }
             | Self::NoType(_)
             | Self::Empty(_)
             | Self::Mode { .. }
             | Self::Number { .. }
             | Self::Missing { .. }
+            | Self::QosWithoutVlan(_)
             | Self::Version(_)
             | Self::NetworkName(_) => Effect::Fails,
         }
@@ -204,7 +243,12 @@ impl PluginFault {
             Self::Mode { .. } => format!("write one of {}", MACVLAN_MODES.join(", ")),
             Self::Number { least, most, .. } => format!("write a number from {least} to {most}"),
             Self::Missing { field, .. } => format!("give {field}"),
+            Self::QosWithoutVlan(_) => format!("give vlan, from 1 to {LAST_VLAN}, or remove vlanQoS"),
+            Self::NotTagged { .. } => {
+                "use an interface of the node that is in the VLAN as master, or the plugin vlan".to_owned()
+            }
             Self::BothForms => "keep one of the two".to_owned(),
+            Self::IpamBeside => "move it into the plugin that makes the interface".to_owned(),
             Self::Version(_) => "write 0.3.1, 0.4.0 or 1.0.0".to_owned(),
             Self::NetworkName(_) => "choose another name, or leave it out".to_owned(),
         }
@@ -223,6 +267,12 @@ impl PluginFault {
 fn is_network_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|character| character.is_ascii_alphanumeric() || "_.-".contains(character))
+}
+
+/// Whether a field means a VLAN, be it as a number or as a text; 0 is none.
+fn names_a_vlan(object: &Object, field: &str) -> bool {
+    let number = fields::field(object, field).and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()));
+    number.is_some_and(|number| number != 0)
 }
 
 fn capabilities(object: &Object) -> Box<[Box<str>]> {

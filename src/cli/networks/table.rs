@@ -44,6 +44,7 @@ fn row(view: &View) -> Row {
         networks,
         networks_unknown,
         capacity,
+        nodes,
         used_by,
     } = view;
     let mut plugin: Vec<String> = match *state {
@@ -66,8 +67,9 @@ fn row(view: &View) -> Row {
         Some(pods) if *per == "node" => format!("{pods} a node"),
         Some(pods) => pods.to_string(),
     });
+    let nodes = nodes.iter().map(|nodes| if *nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") });
     let used_by = if used_by.is_empty() { vec!["nobody".to_owned()] } else { used_by.iter().flat_map(user).collect() };
-    let cells = [vec![format!("{namespace}/{name}")], plugin, on, addresses, room.collect(), used_by];
+    let cells = [vec![format!("{namespace}/{name}")], plugin, on, addresses, room.chain(nodes).collect(), used_by];
     cells.map(|cell| cell.iter().map(|line| plain(line).into_owned()).collect())
 }
 

@@ -30,6 +30,8 @@ pub(super) struct View {
     /// Why the networks are not known.
     pub(super) networks_unknown: Option<String>,
     pub(super) capacity: Option<CapacityView>,
+    /// How many nodes can have pods, where each has a share of the range.
+    pub(super) nodes: Option<u32>,
     pub(super) used_by: Vec<UserView>,
 }
 
@@ -106,6 +108,7 @@ impl View {
                 Capacity::Unlimited => Some(CapacityView { pods: None, per: "cluster" }),
                 Capacity::Unknown => None,
             },
+            nodes: definition.ipam.nodes(),
             ..Self::default()
         }
     }

@@ -74,6 +74,11 @@ fn what_fails_later() {
         (r#"{"plugins":[{"type":"macvlan"},{"mtu":9}]}"#, Effect::Fails, "entry 2 of plugins has no type"),
         (r#"{"plugins":[{"type":"macvlan"},null]}"#, Effect::Fails, "entry 2 of plugins is empty"),
         (r#"{"type":"macvlan","plugins":[]}"#, Effect::Surprises, "both type and plugins are given"),
+        (
+            r#"{"plugins":[{"type":"macvlan"}],"ipam":{"type":"dhcp"}}"#,
+            Effect::Surprises,
+            "ipam stands beside plugins, where nobody reads it",
+        ),
     ] {
         let definition = read(config).unwrap();
         let faults: Vec<_> = definition.plugin_faults().collect();
@@ -82,9 +87,12 @@ fn what_fails_later() {
         assert!(!faults[0].mend().is_empty());
         assert_eq!(definition.worst_effect(), Some(effect), "{config}");
     }
-    for config in
-        ["", r#"{"type":"macvlan","cniVersion":"0.3.1","name":"a_b.c-1"}"#, r#"{"type":"unheard-of","mtu":"x"}"#]
-    {
+    for config in [
+        "",
+        r#"{"plugins":[{"type":"macvlan"}],"ipam":null}"#,
+        r#"{"type":"macvlan","cniVersion":"0.3.1","name":"a_b.c-1"}"#,
+        r#"{"type":"unheard-of","mtu":"x"}"#,
+    ] {
         assert_eq!(read(config).unwrap().worst_effect(), None, "{config}");
     }
 }
@@ -104,7 +112,14 @@ fn the_fields_of_a_definition() {
     assert_eq!(definition.networks().unwrap()[0].to_string(), "192.168.20.0/24");
     for nothing in [json!(""), json!(null), json!(5)] {
         object["metadata"]["annotations"][RESOURCE_ANNOTATION] = nothing;
-        assert_eq!(AttachmentDefinition::read(&object).unwrap().resource, None);
+        let definition = AttachmentDefinition::read(&object).unwrap();
+        assert_eq!((definition.resource, definition.resource_fault), (None, None));
+    }
+    for invalid in ["sriov_storage", "openshift.io/storage\n", " ", "openshift.io/-storage", "cpu"] {
+        object["metadata"]["annotations"][RESOURCE_ANNOTATION] = json!(invalid);
+        let definition = AttachmentDefinition::read(&object).unwrap();
+        assert_eq!(definition.resource, None, "{invalid:?}");
+        assert_eq!(&*definition.resource_fault.unwrap().written, invalid);
     }
     // Multus gives such a network the name of its definition.
     assert_eq!(read(r#"{"type":"mynet","name":""}"#).unwrap().network, None);

@@ -3,7 +3,7 @@
 //! None of it keeps Multus from loading the definition, so none of it may make the definition an error here: a fault is data
 //! beside what could be read. Whether attachments fail by it or go on in an unexpected way is its [`Effect`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -96,6 +96,8 @@ pub enum IpamProblem {
         address: IpAddr,
         /// The range.
         network: IpNet,
+        /// The first and the last address that could be.
+        possible: (IpAddr, IpAddr),
     },
     /// The last address comes before the first.
     #[error("the range ends at {last}, before it begins at {first}")]
@@ -104,6 +106,8 @@ pub enum IpamProblem {
         first: IpAddr,
         /// The last address.
         last: IpAddr,
+        /// The last one that could be.
+        most: IpAddr,
     },
     /// `ranges` of host-local is a list of ranges.
     #[error("ranges is a list of ranges; host-local wants a list of lists, of each of which a pod gets one address")]
@@ -152,6 +156,14 @@ pub enum IpamProblem {
     /// A route that leads nowhere.
     #[error("a route has no dst")]
     NowhereRoute,
+    /// A route over an address that the interface does not reach, which Linux refuses.
+    #[error("the route to {to} leads over {via}, which lies in no network that pods have an address of")]
+    UnreachableGateway {
+        /// Where the route leads.
+        to: IpNet,
+        /// Over which address.
+        via: Ipv4Addr,
+    },
     /// OVN-Kubernetes refuses another plugin for addresses.
     #[error("ipam.type is given, and OVN-Kubernetes hands out addresses itself")]
     IpamBesideOvn,
@@ -182,6 +194,8 @@ pub enum IpamProblem {
         network: IpNet,
         /// The prefix length of the share.
         length: u8,
+        /// The least and the largest that it could have, where there is any.
+        possible: Option<(u8, u8)>,
     },
     /// A list is longer than anybody looks.
     #[error("{field} has more than {most} entries, and the others were not looked at")]
@@ -192,6 +206,9 @@ pub enum IpamProblem {
         most: usize,
     },
 }
+
+/// The field of a fixed address.
+pub(super) const ADDRESS: &str = "address";
 
 impl IpamFault {
     pub(super) fn fails(problem: IpamProblem) -> Self {
@@ -215,6 +232,7 @@ impl IpamFault {
     pub fn mend(&self) -> String {
         match &self.problem {
             IpamProblem::FieldType { expected, .. } => format!("write {expected}"),
+            IpamProblem::NotACidr { field: ADDRESS, text } => with_length(text),
             IpamProblem::NotACidr { .. } => "write it as 192.168.0.0/24 or fd00::/64".to_owned(),
             IpamProblem::NotAnAddress { .. } => "write it as 192.168.0.1 or fd00::1".to_owned(),
             IpamProblem::Spaces(text) => {
@@ -224,10 +242,11 @@ impl IpamFault {
             IpamProblem::HostBits { cidr } => format!("write {}", cidr.trunc()),
             IpamProblem::TooSmall { .. } => "choose a shorter prefix length".to_owned(),
             IpamProblem::NothingLeft { .. } => "exclude less".to_owned(),
-            IpamProblem::Bound { network, .. } => {
-                format!("choose an address from {} to {}", network.network(), network.broadcast())
+            IpamProblem::Bound { possible: (first, last), .. } if first == last => format!("write {first}"),
+            IpamProblem::Bound { possible: (first, last), .. } => format!("choose an address from {first} to {last}"),
+            IpamProblem::Reversed { first, most, .. } => {
+                format!("exchange the two, or choose an end from {first} to {most}")
             }
-            IpamProblem::Reversed { .. } => "exchange the two".to_owned(),
             IpamProblem::FlatRanges => "put each range into a list of its own: [[{\"subnet\": ...}]]".to_owned(),
             IpamProblem::EmptySet | IpamProblem::OnlyLayer2 { .. } => "remove it".to_owned(),
             IpamProblem::NoRange => "give a range".to_owned(),
@@ -248,13 +267,32 @@ impl IpamFault {
                 "use a plugin that keeps account for the whole cluster, such as whereabouts".to_owned()
             }
             IpamProblem::NowhereRoute => "give dst, such as 192.168.0.0/24".to_owned(),
+            IpamProblem::UnreachableGateway { .. } => {
+                "name a gateway in the network of the pods, or leave gw out".to_owned()
+            }
             IpamProblem::IpamBesideOvn => "remove ipam, and give subnets beside type".to_owned(),
             IpamProblem::Topology(_) => "write layer2, layer3 or localnet".to_owned(),
             IpamProblem::DefinitionName { expected, .. } => format!("write {expected}"),
             IpamProblem::Chained => "leave it as the only plugin".to_owned(),
             IpamProblem::TooMany { .. } => "give fewer, larger ranges".to_owned(),
-            IpamProblem::Share { network, .. } => format!("choose a length above {}", network.prefix_len()),
+            IpamProblem::Share { possible: None, .. } => "choose a larger range".to_owned(),
+            IpamProblem::Share { possible: Some((least, most)), .. } if least == most => format!("write /{least}"),
+            IpamProblem::Share { possible: Some((least, most)), .. } => {
+                format!("choose a length from /{least} to /{most}")
+            }
         }
+    }
+}
+
+/// An address that stands alone, with a prefix length as networks often have it; or an example of both. That of a network itself
+/// would be the next fault.
+fn with_length(text: &str) -> String {
+    let address = text.split('/').next().and_then(cidr::parse_address_sloppily);
+    let length = |address: IpAddr| if address.is_ipv4() { 24 } else { 64 };
+    let written = address.and_then(|address| IpNet::new(address, length(address)).ok()).filter(cidr::has_host_bits);
+    match written {
+        Some(written) => format!("write {written}, with the prefix length of its network"),
+        None => "write it as 192.168.0.5/24 or fd00::5/64".to_owned(),
     }
 }
 

@@ -4,14 +4,15 @@
 //! let pods ask, and no fault; whether a pod does ask is not known here.
 
 use super::read::Reader;
-use super::{Ipam, Source};
+use super::{Context, Ipam, Source};
 use crate::network::cidr;
 use crate::network::fields::Object;
 
-pub(super) fn read(ipam: &Object, version: Option<&str>) -> Ipam {
+pub(super) fn read(ipam: &Object, context: Context<'_>) -> Ipam {
     let mut reader = Reader::default();
     reader.routes(ipam);
     reader.fixed_addresses(ipam, cidr::parse_cidr);
-    reader.one_of_each_family(version);
+    reader.one_of_each_family(context.version);
+    reader.unreachable_gateways(context.kind);
     reader.finish(Source::Static)
 }

@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::fault::{IpamFault, IpamProblem};
 use super::pool::{AddressRange, Gateway, Pool};
 use super::read::Reader;
-use super::{Ipam, Source};
+use super::{Context, Ipam, Source};
 use crate::network::cidr::{self, Family};
 use crate::network::fields::{self, Mistyped, Object};
 
-pub(super) fn read(ipam: &Object, version: Option<&str>) -> Ipam {
+pub(super) fn read(ipam: &Object, context: Context<'_>) -> Ipam {
     let mut reader = Reader::default();
     reader.routes(ipam);
     let sets = reader.keep(sets(ipam).map(Some)).unwrap_or_default();
@@ -44,7 +44,8 @@ pub(super) fn read(ipam: &Object, version: Option<&str>) -> Ipam {
     for (one, other) in reader.overlaps() {
         reader.fails(IpamProblem::Overlap(one, other));
     }
-    reader.one_of_each_family(version);
+    reader.one_of_each_family(context.version);
+    reader.unreachable_gateways(context.kind);
     reader.finish(Source::HostLocal)
 }
 
@@ -86,10 +87,11 @@ fn range(reader: &mut Reader, object: &Object) -> Option<AddressRange> {
     if cidr::has_host_bits(&subnet) {
         reader.fails(IpamProblem::HostBits { cidr: subnet });
     }
-    let first = bound(reader, "rangeStart", start, network).unwrap_or_else(|| cidr::after(network.network(), 1));
-    let last = bound(reader, "rangeEnd", end, network).unwrap_or_else(|| last_address(&network));
+    let usable = (cidr::after(network.network(), 1), last_address(&network));
+    let first = bound(reader, "rangeStart", start, network, usable).unwrap_or(usable.0);
+    let last = bound(reader, "rangeEnd", end, network, (first.min(usable.1), usable.1)).unwrap_or(usable.1);
     if last < first {
-        reader.fails(IpamProblem::Reversed { first, last });
+        reader.fails(IpamProblem::Reversed { first, last, most: usable.1.max(first) });
         return None;
     }
     if let Some(gateway) = gateway.filter(|gateway| !network.contains(gateway)) {
@@ -103,12 +105,19 @@ fn range(reader: &mut Reader, object: &Object) -> Option<AddressRange> {
     Some(range)
 }
 
-fn bound(reader: &mut Reader, field: &'static str, address: Option<IpAddr>, network: IpNet) -> Option<IpAddr> {
+/// A bound, which must lie in the network; those that make sense are `possible`.
+fn bound(
+    reader: &mut Reader,
+    field: &'static str,
+    address: Option<IpAddr>,
+    network: IpNet,
+    possible: (IpAddr, IpAddr),
+) -> Option<IpAddr> {
     let address = address?;
     if network.contains(&address) {
         return Some(address);
     }
-    reader.fails(IpamProblem::Bound { field, address, network });
+    reader.fails(IpamProblem::Bound { field, address, network, possible });
     None
 }
 

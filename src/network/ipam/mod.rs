@@ -19,7 +19,7 @@ use ipnet::IpNet;
 
 pub use fault::{Effect, IpamFault, IpamProblem};
 pub use ovn::Topology;
-pub use pool::{AddressRange, Capacity, Gateway, Pool, Scope, Share};
+pub use pool::{AddressRange, Capacity, Gateway, Pool, Scope, Share, Shares};
 pub use read::Route;
 
 use super::cidr::Family;
@@ -140,10 +140,10 @@ impl Ipam {
             // Calico rewrites what it hands on to other plugins, so that nothing but its own can be read.
             ("calico", None | Some("calico-ipam")) | (_, Some("calico-ipam")) => elsewhere::calico(ipam),
             (kind @ "calico", Some(_)) => Self::from(Source::Unknown(kind.into())),
-            (_, Some("host-local")) => host_local::read(ipam, context.version),
-            (_, Some("static")) => fixed::read(ipam, context.version),
+            (_, Some("host-local")) => host_local::read(ipam, context),
+            (_, Some("static")) => fixed::read(ipam, context),
             (_, Some("dhcp")) => Self::from(Source::Dhcp),
-            (_, Some("whereabouts")) => whereabouts::read(ipam),
+            (_, Some("whereabouts")) => whereabouts::read(ipam, context),
             (_, Some(elsewhere::KUBE_OVN)) => elsewhere::kube_ovn(ipam),
             (_, Some("nv-ipam")) => elsewhere::nv_ipam(ipam),
             (_, Some("spiderpool")) => elsewhere::spiderpool(ipam),
@@ -190,17 +190,33 @@ impl Ipam {
     /// How many pods can be attached at the same time: a pod needs an address of every pool, so the smallest decides.
     #[must_use]
     pub fn capacity(&self) -> Capacity {
-        let per = if self.source == Source::HostLocal { Scope::Node } else { Scope::Cluster };
+        let of_each = |pool: &Pool| match pool.shares() {
+            Some(shares) => (shares.addresses, Scope::Node),
+            None if self.source == Source::HostLocal => (pool.addresses(), Scope::Node),
+            None => (pool.addresses(), Scope::Cluster),
+        };
+        let smallest = self.pools.iter().map(of_each).min_by_key(|(addresses, _)| *addresses);
         if self.failure().is_some() {
+            let per = if self.source == Source::HostLocal { Scope::Node } else { Scope::Cluster };
             return Capacity::Pods { most: 0, per };
         }
-        match self.pools.iter().map(Pool::addresses).min() {
+        match smallest {
             None => Capacity::Unknown,
-            Some(addresses) if addresses >= UNCOUNTED => Capacity::Unlimited,
-            Some(addresses) => {
+            Some((addresses, _)) if addresses >= UNCOUNTED => Capacity::Unlimited,
+            Some((addresses, per)) => {
                 u32::try_from(addresses).map_or(Capacity::Unlimited, |most| Capacity::Pods { most, per })
             }
         }
+    }
+
+    /// On how many nodes there can be pods, where each node has a share of its own; nothing where there is no such limit, or so
+    /// high a one that there are never as many nodes.
+    #[must_use]
+    pub fn nodes(&self) -> Option<u32> {
+        if self.failure().is_some() {
+            return None;
+        }
+        self.pools.iter().filter_map(Pool::shares).map(|shares| shares.nodes).min()?.try_into().ok()
     }
 
     /// All ranges of all pools.

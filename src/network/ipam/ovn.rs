@@ -172,12 +172,14 @@ fn range(reader: &mut Reader, topology: Topology, item: &str) -> Option<AddressR
 
 /// A range that nodes have shares of.
 fn shared(reader: &mut Reader, network: IpNet, length: u8) -> Option<AddressRange> {
-    let possible = match Family::of_range(&network) {
-        Family::V4 => length <= network.max_prefix_len(),
-        Family::V6 => length == SHARE_OF_SIX,
+    let longer = network.prefix_len().saturating_add(1);
+    let (least, most) = match Family::of_range(&network) {
+        // A longer one would have none but the addresses that are kept.
+        Family::V4 => (longer, network.max_prefix_len() - 2),
+        Family::V6 => (longer.max(SHARE_OF_SIX), SHARE_OF_SIX),
     };
-    if !possible || length <= network.prefix_len() {
-        reader.fails(IpamProblem::Share { network, length });
+    if !(least..=most).contains(&length) {
+        reader.fails(IpamProblem::Share { network, length, possible: (least <= most).then_some((least, most)) });
         return None;
     }
     let range = AddressRange::new(network, network.network(), network.broadcast());
@@ -187,13 +189,14 @@ fn shared(reader: &mut Reader, network: IpNet, length: u8) -> Option<AddressRang
 /// Takes away what is excluded, which must lie in a range, and what is kept for pods that ask for an address.
 fn exclude(reader: &mut Reader, plugin: &Object, ranges: &mut [AddressRange]) {
     let mut excluded = vec![Vec::new(); ranges.len()];
+    let nested = Nested::of(ranges);
     for field in ["excludeSubnets", "reservedSubnets"] {
         for item in items(reader, plugin, field) {
             let Some(item) = cidr::parse_cidr(item).map(|excluded| excluded.trunc()) else {
                 reader.fault(IpamFault::not_a_cidr(field, item));
                 continue;
             };
-            match ranges.iter().position(|range| range.network.contains(&item)) {
+            match nested.first_around(&item) {
                 Some(index) => excluded[index].push(item),
                 None => reader.fails(IpamProblem::Useless(item)),
             }
@@ -201,5 +204,49 @@ fn exclude(reader: &mut Reader, plugin: &Object, ranges: &mut [AddressRange]) {
     }
     for (range, excluded) in ranges.iter_mut().zip(excluded) {
         range.excluded = excluded.into();
+    }
+}
+
+/// The ranges by their first addresses, a larger one before those inside of it. A list of exclusions is read to its end, and so
+/// must not be compared with every range.
+struct Nested(Vec<Nest>);
+
+struct Nest {
+    network: IpNet,
+    /// Where the smallest of the ranges around it stands.
+    around: Option<usize>,
+    /// Which of this one and those around it is written first.
+    first: usize,
+}
+
+impl Nested {
+    fn of(ranges: &[AddressRange]) -> Self {
+        let mut sorted: Vec<(IpNet, usize)> =
+            ranges.iter().enumerate().map(|(index, range)| (range.network, index)).collect();
+        sorted.sort_unstable();
+        let mut nested = Self(Vec::with_capacity(sorted.len()));
+        for (network, index) in sorted {
+            let around = nested.around(nested.0.len(), &network);
+            let first = around.map_or(index, |around| nested.0[around].first.min(index));
+            nested.0.push(Nest { network, around, first });
+        }
+        nested
+    }
+
+    /// The first range, as they are written, that has all of `item`.
+    fn first_around(&self, item: &IpNet) -> Option<usize> {
+        let after = self.0.partition_point(|nest| nest.network <= *item);
+        self.around(after, item).map(|around| self.0[around].first)
+    }
+
+    /// The smallest range around `network` of those before the place `end`: the one just before, or one around that.
+    fn around(&self, end: usize, network: &IpNet) -> Option<usize> {
+        let mut around = end.checked_sub(1);
+        while let Some(place) = around
+            && !self.0[place].network.contains(network)
+        {
+            around = self.0[place].around;
+        }
+        around
     }
 }

@@ -58,6 +58,15 @@ pub enum Share {
     },
 }
 
+/// What nodes hand out where each has a share of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// How many addresses for pods the largest share has. Exclusions and bounds are not taken away: they leave some shares whole.
+    pub addresses: u128,
+    /// How many nodes can have a share.
+    pub nodes: u128,
+}
+
 /// How many pods can have an address of every pool at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capacity {
@@ -74,10 +83,10 @@ pub enum Capacity {
     Unknown,
 }
 
-/// Where addresses are kept account of.
+/// Where so many addresses are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// On each node alone.
+    /// On each node, which has an account or a share of its own.
     Node,
     /// In the whole cluster.
     Cluster,
@@ -93,6 +102,15 @@ impl Pool {
     #[must_use]
     pub fn addresses(&self) -> u128 {
         self.ranges.iter().fold(0, |sum, range| sum.saturating_add(range.addresses()))
+    }
+
+    /// The shares of nodes, where they have some: each node has one share of one of the ranges.
+    #[must_use]
+    pub fn shares(&self) -> Option<Shares> {
+        self.ranges.iter().filter_map(AddressRange::shares).reduce(|one, other| Shares {
+            addresses: one.addresses.max(other.addresses),
+            nodes: one.nodes.saturating_add(other.nodes),
+        })
     }
 }
 
@@ -145,15 +163,19 @@ impl AddressRange {
     #[must_use]
     pub fn addresses(&self) -> u128 {
         let whole = cidr::count(self.first, self.last).saturating_sub(self.taken_away());
+        self.shares().map_or(whole, |shares| whole.min(shares.addresses.saturating_mul(shares.nodes)))
+    }
+
+    /// The shares of nodes, where they have some.
+    #[must_use]
+    pub fn shares(&self) -> Option<Shares> {
+        let power = |bits: u8| 1_u128.checked_shl(u32::from(bits)).unwrap_or(u128::MAX);
         match self.share {
-            Share::Whole => whole,
-            Share::PerNode { length, kept } => {
-                let bits = u32::from(self.network.max_prefix_len().saturating_sub(length));
-                let each = 1_u128.checked_shl(bits).unwrap_or(u128::MAX).saturating_sub(u128::from(kept));
-                let shares = u32::from(length.saturating_sub(self.network.prefix_len()));
-                let shares = 1_u128.checked_shl(shares).unwrap_or(u128::MAX);
-                whole.min(each.saturating_mul(shares))
-            }
+            Share::Whole => None,
+            Share::PerNode { length, kept } => Some(Shares {
+                addresses: power(self.network.max_prefix_len().saturating_sub(length)).saturating_sub(u128::from(kept)),
+                nodes: power(length.saturating_sub(self.network.prefix_len())),
+            }),
         }
     }
 

@@ -5,12 +5,12 @@
 //! so lists are looked at no further than their first [`LOOKED_AT`] entries, and a fault says so. What is excluded is looked at
 //! to its end: nothing would be wrong with a long list, and without its end the rest would be taken for handed out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde_json::Value;
 
-use super::fault::{IpamFault, IpamProblem};
+use super::fault::{ADDRESS, Effect, IpamFault, IpamProblem};
 use super::pool::{AddressRange, Gateway, Pool};
 use super::{Account, Ipam, Source};
 use crate::network::cidr;
@@ -21,6 +21,9 @@ const LOOKED_AT: usize = 1024;
 
 /// The most faults of one effect that are told.
 const TOLD: usize = 16;
+
+/// Plugins that add every route of a pod to its interface, whatever the device.
+const ADD_ROUTES: [&str; 4] = ["macvlan", "ipvlan", "vlan", "bridge"];
 
 /// A route that pods get (containernetworking/cni `types.Route`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,15 +157,43 @@ impl Reader {
         }
     }
 
+    /// Routes over an address that the interface does not reach (containernetworking/plugins `ConfigureIface` adds each route to
+    /// the interface, and Linux refuses one whose gateway needs a gateway itself). Only of plugins that surely add routes in this
+    /// way: a device of sriov or host-device may be a program's, without any. Nothing is said of IPv6, where a router may announce
+    /// more networks than the definition has; nor where another route of the list leads to the address without a gateway.
+    pub(super) fn unreachable_gateways(&mut self, plugin: &str) {
+        let fails = self.faults.iter().any(|fault| fault.effect == Effect::Fails);
+        if self.pools.is_empty() || fails || !ADD_ROUTES.contains(&plugin) {
+            return;
+        }
+        let networks = self.pools.iter().flat_map(|pool| &pool.ranges).map(|range| range.network);
+        let direct = self.routes.iter().filter(|route| route.via.is_none()).map(|route| route.to);
+        let reached: Vec<Ipv4Net> = networks.chain(direct).filter_map(of_four).collect();
+        // Sorted, and none of them inside of another.
+        let reached = Ipv4Net::aggregate(&reached);
+        let is_reached = |via: &Ipv4Addr| {
+            let after = reached.partition_point(|network| network.network() <= *via);
+            after.checked_sub(1).is_some_and(|before| reached[before].contains(via))
+        };
+        let over = self.routes.iter().filter_map(|route| match route.via {
+            Some(IpAddr::V4(via)) => Some((route.to, via)),
+            Some(IpAddr::V6(_)) | None => None,
+        });
+        let unreachable: Vec<(IpNet, Ipv4Addr)> = over.filter(|(_, via)| !is_reached(via)).collect();
+        for (to, via) in unreachable {
+            self.fails(IpamProblem::UnreachableGateway { to, via });
+        }
+    }
+
     /// Addresses that every pod gets, of which static and whereabouts read the texts each in its own way.
     pub(super) fn fixed_addresses(&mut self, ipam: &Object, parse: impl Fn(&str) -> Option<IpNet>) {
         let nothing = Object::new();
         for object in self.objects(ipam, "addresses") {
             let object = object.unwrap_or(&nothing);
-            let text = self.keep(fields::text(object, "address")).unwrap_or_default();
+            let text = self.keep(fields::text(object, ADDRESS)).unwrap_or_default();
             let gateway = self.address(object, "gateway");
             let Some(address) = parse(text) else {
-                self.fault(IpamFault::not_a_cidr("address", text));
+                self.fault(IpamFault::not_a_cidr(ADDRESS, text));
                 continue;
             };
             if address.addr() == address.network() && address.prefix_len() + 1 < address.max_prefix_len() {
@@ -193,5 +224,12 @@ impl Reader {
         if four > 1 || self.pools.len() - four > 1 {
             self.fails(IpamProblem::OldVersion(version.into()));
         }
+    }
+}
+
+fn of_four(network: IpNet) -> Option<Ipv4Net> {
+    match network {
+        IpNet::V4(network) => Some(network),
+        IpNet::V6(_) => None,
     }
 }

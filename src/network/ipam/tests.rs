@@ -112,6 +112,7 @@ fn networks_that_are_known_elsewhere() {
 #[test]
 fn capacities() {
     let pods = |most| Capacity::Pods { most, per: Scope::Cluster };
+    let on_each = |most| Capacity::Pods { most, per: Scope::Node };
     for (ipam, expected) in [
         (r#""type":"whereabouts","range":"10.0.0.0/24""#, pods(254)),
         (r#""type":"whereabouts","range":"10.0.0.0/24","gateway":"10.0.0.1""#, pods(254)),
@@ -127,7 +128,18 @@ fn capacities() {
         (r#""type":"whereabouts","range":"fd00::/64""#, Capacity::Unlimited),
         (r#""type":"whereabouts","range":"::/0""#, Capacity::Unlimited),
         (r#""type":"whereabouts","range":"0.0.0.0/0""#, Capacity::Unlimited),
-        (r#""type":"whereabouts","range":"10.0.0.0/16","node_slice_size":"/24""#, pods(256 * 254)),
+        (r#""type":"whereabouts","range":"10.0.0.0/16","node_slice_size":"/24""#, on_each(254)),
+        (r#""type":"whereabouts","range":"10.0.0.0/24","node_slice_size":"30""#, on_each(2)),
+        // Other shares are whole.
+        (
+            r#""type":"whereabouts","range":"10.0.0.0/16","node_slice_size":"/24","exclude":["10.0.0.0/25"]"#,
+            on_each(254),
+        ),
+        (
+            r#""type":"whereabouts","range":"fd00::/64","node_slice_size":"/120","ipRanges":[{"range":"fd01::/64"}]"#,
+            on_each(254),
+        ),
+        (r#""type":"whereabouts","range":"fd00::/48","node_slice_size":"/64""#, Capacity::Unlimited),
         (r#""type":"host-local","subnet":"10.0.0.0/24""#, Capacity::Pods { most: 253, per: Scope::Node }),
         (
             r#""type":"host-local","subnet":"10.0.0.0/24","rangeStart":"10.0.0.10","rangeEnd":"10.0.0.19""#,
@@ -143,14 +155,156 @@ fn capacities() {
     for (plugin, expected) in [
         (
             r#""topology":"layer2","subnets":"10.0.0.0/24","excludeSubnets":"10.0.0.0/29","reservedSubnets":"10.0.0.8/29""#,
-            239,
+            pods(239),
         ),
-        (r#""topology":"layer2","subnets":"fd00::/64""#, 65535),
-        (r#""topology":"layer3","subnets":"10.128.0.0/16/24""#, 256 * 253),
-        (r#""topology":"layer3","subnets":"10.0.0.0/23/24,10.0.2.0/23/24""#, 4 * 253),
+        (r#""topology":"layer2","subnets":"fd00::/64""#, pods(65535)),
+        (r#""topology":"layer3","subnets":"10.128.0.0/16/24""#, on_each(253)),
+        (r#""topology":"layer3","subnets":"10.0.0.0/23/24,10.0.2.0/23/24""#, on_each(253)),
     ] {
         let json = format!(r#"{{"type":"ovn-k8s-cni-overlay","netAttachDefName":"ns/nad",{plugin}}}"#);
-        assert_eq!(read_plugin(&json).capacity(), pods(expected), "{plugin}");
+        assert_eq!(read_plugin(&json).capacity(), expected, "{plugin}");
+    }
+}
+
+#[test]
+fn nodes_that_can_have_pods() {
+    for (ipam, expected) in [
+        (r#""type":"whereabouts","range":"10.0.0.0/24""#, None),
+        (r#""type":"whereabouts","range":"10.0.0.0/24","node_slice_size":"/24""#, Some(1)),
+        (r#""type":"whereabouts","range":"10.0.0.0/24","node_slice_size":"/25""#, Some(2)),
+        (r#""type":"whereabouts","range":"10.0.0.0/16","node_slice_size":"/29""#, Some(8192)),
+        (r#""type":"whereabouts","range":"fd00::/48","node_slice_size":"/64""#, Some(65536)),
+        (r#""type":"whereabouts","range":"fd00::/16","node_slice_size":"/126""#, None),
+        (r#""type":"whereabouts","range":"10.0.0.0/24","node_slice_size":"/23""#, None),
+        (r#""type":"host-local","subnet":"10.0.0.0/24""#, None),
+    ] {
+        assert_eq!(read(ipam).nodes(), expected, "{ipam}");
+    }
+    for (plugin, expected) in [
+        (r#""topology":"layer2","subnets":"10.0.0.0/24""#, None),
+        (r#""topology":"layer3","subnets":"10.0.0.0/23/24,10.0.2.0/23/25""#, Some(2 + 4)),
+        (r#""topology":"layer3","subnets":"10.0.0.0/22/24,fd00::/63""#, Some(2)),
+    ] {
+        let json = format!(r#"{{"type":"ovn-k8s-cni-overlay","netAttachDefName":"ns/nad",{plugin}}}"#);
+        assert_eq!(read_plugin(&json).nodes(), expected, "{plugin}");
+    }
+}
+
+/// Which routes lead over an address that the interface does not reach.
+#[test]
+fn gateways_that_are_not_reached() {
+    let over = |ipam: &str, routes: &str| format!(r#"{{"type":"macvlan","ipam":{{{ipam},"routes":[{routes}]}}}}"#);
+    let whereabouts = r#""type":"whereabouts","range":"10.0.0.0/24","ipRanges":[{"range":"10.0.2.0/24"}]"#;
+    let host_local = r#""type":"host-local","ranges":[[{"subnet":"10.0.0.0/24"},{"subnet":"10.0.2.0/24"}]]"#;
+    let fixed = r#""type":"static","addresses":[{"address":"10.0.0.5/24"}]"#;
+    let far = r#"{"dst":"172.16.0.0/12","gw":"10.9.0.1"}"#;
+    let sentence =
+        "!the route to 172.16.0.0/12 leads over 10.9.0.1, which lies in no network that pods have an address of";
+    let unreachable = |json: &str| -> Vec<String> {
+        faults(&read_plugin(json)).into_iter().filter(|fault| fault.starts_with('!')).collect()
+    };
+    for ipam in [whereabouts, host_local, fixed] {
+        assert_eq!(unreachable(&over(ipam, far)), [sentence], "{ipam}");
+        for routes in [
+            r#"{"dst":"172.16.0.0/12","gw":"10.0.0.200"}"#,
+            r#"{"dst":"172.16.0.0/12"}"#,
+            &format!(r#"{far},{{"dst":"10.9.0.0/16"}}"#),
+            // A router may announce what the definition does not say.
+            r#"{"dst":"fd00::/64","gw":"fd01::1"}"#,
+        ] {
+            assert!(unreachable(&over(ipam, routes)).is_empty(), "{ipam} {routes}");
+        }
+        // One that needs a gateway itself does not help.
+        assert_eq!(unreachable(&over(ipam, &format!(r#"{far},{{"dst":"10.9.0.0/16","gw":"10.0.0.1"}}"#))).len(), 1);
+    }
+    let within_the_other = r#"{"dst":"172.16.0.0/12","gw":"10.0.2.1"}"#;
+    assert!(unreachable(&over(whereabouts, within_the_other)).is_empty());
+    assert!(unreachable(&over(host_local, within_the_other)).is_empty());
+    // What is not known is never called wrong: pods that ask for their own, and devices that may have no routes at all.
+    assert!(unreachable(&over(r#""type":"static""#, far)).is_empty());
+    assert!(unreachable(&over(whereabouts, far).replace("macvlan", "sriov")).is_empty());
+    let everything = over(r#""type":"whereabouts","range":"0.0.0.0/0""#, far);
+    assert!(unreachable(&everything).is_empty());
+}
+
+/// What to do is possible: who does it is not told of the next fault.
+#[test]
+fn mends_that_name_an_interval_or_an_example() {
+    for (ipam, fault, mend) in [
+        (
+            r#""type":"whereabouts","range":"192.168.2.0/24","range_start":"192.168.2.200","range_end":"192.168.2.20""#,
+            "the range ends at 192.168.2.20, before it begins at 192.168.2.200",
+            "exchange the two, or choose an end from 192.168.2.200 to 192.168.2.254",
+        ),
+        (
+            r#""type":"whereabouts","range":"192.168.2.0/24","range_start":"192.168.2.200","range_end":"10.0.0.1""#,
+            "range_end 10.0.0.1 cannot be a bound of what is handed out of 192.168.2.0/24",
+            "choose an address from 192.168.2.200 to 192.168.2.254",
+        ),
+        (
+            r#""type":"whereabouts","range":"192.168.2.0/24","range_start":"192.168.2.255""#,
+            "range_start 192.168.2.255 cannot be",
+            "choose an address from 192.168.2.1 to 192.168.2.254",
+        ),
+        (
+            r#""type":"whereabouts","range":"192.168.1.5-192.168.2.25/28""#,
+            "range 192.168.1.5 cannot be",
+            "choose an address from 192.168.2.17 to 192.168.2.25",
+        ),
+        (
+            r#""type":"host-local","subnet":"10.0.0.0/24","rangeStart":"10.0.0.9","rangeEnd":"10.0.1.1""#,
+            "rangeEnd 10.0.1.1 cannot be",
+            "choose an address from 10.0.0.9 to 10.0.0.254",
+        ),
+        (
+            r#""type":"host-local","subnet":"10.0.0.0/24","rangeStart":"10.0.0.20","rangeEnd":"10.0.0.10""#,
+            "the range ends at 10.0.0.10, before",
+            "exchange the two, or choose an end from 10.0.0.20 to 10.0.0.254",
+        ),
+        (
+            r#""type":"static","addresses":[{"address":"192.168.2.5"}]"#,
+            r#"address is "192.168.2.5", which"#,
+            "write 192.168.2.5/24, with the prefix length of its network",
+        ),
+        (
+            r#""type":"static","addresses":[{"address":"fd00::5/129"}]"#,
+            r#"address is "fd00::5/129", which"#,
+            "write fd00::5/64, with the prefix length of its network",
+        ),
+        (
+            r#""type":"static","addresses":[{"address":"192.168.2.0"}]"#,
+            r#"address is "192.168.2.0", which"#,
+            "write it as 192.168.0.5/24 or fd00::5/64",
+        ),
+        (
+            r#""type":"static","addresses":[{"address":"x"}]"#,
+            r#"address is "x", which"#,
+            "write it as 192.168.0.5/24 or fd00::5/64",
+        ),
+        (
+            r#""type":"whereabouts","range":"192.168.2.5""#,
+            r#"range is "192.168.2.5", which"#,
+            "write it as 192.168.0.0/24 or fd00::/64",
+        ),
+        (
+            r#""type":"whereabouts","range":"10.0.0.0/16","node_slice_size":"/31""#,
+            "a node's share of 10.0.0.0/16 cannot have the prefix length 31",
+            "choose a length from /16 to /30",
+        ),
+    ] {
+        let read = read(ipam);
+        let found = read.faults.iter().find(|found| found.to_string().starts_with(fault));
+        assert_eq!(found.map(IpamFault::mend).as_deref(), Some(mend), "{ipam}: {:#?}", faults(&read));
+    }
+    for (subnets, mend) in [
+        ("10.0.0.0/24/24", "choose a length from /25 to /30"),
+        ("fd00::/48/72", "write /64"),
+        ("fd00::/64/72", "choose a larger range"),
+    ] {
+        let json = format!(
+            r#"{{"type":"ovn-k8s-cni-overlay","netAttachDefName":"ns/nad","topology":"layer3","subnets":"{subnets}"}}"#
+        );
+        assert_eq!(read_plugin(&json).faults[0].mend(), mend, "{subnets}");
     }
 }
 
@@ -195,4 +349,46 @@ fn what_is_excluded_is_looked_at_to_its_end() {
     let only = AddressRange::all_of("10.0.0.1/32".parse().unwrap());
     assert_eq!(range.first_in_common(&only), None);
     assert_eq!(range.first_in_common(range), Some("10.0.0.2".parse().unwrap()));
+}
+
+/// Each exclusion belongs to the first range that has it, and where it stands in the list does not matter.
+#[test]
+fn what_is_excluded_of_many_subnets_is_taken_from_each() {
+    let subnets: Vec<_> = (0..1000_u32).rev().map(|index| format!("10.{}.{}.0/24", index / 256, index % 256)).collect();
+    let excluded = (0..20_000_u32).map(|index| {
+        let (subnet, last) = (index % 1000, 100 + index / 1000);
+        format!("10.{}.{}.{last}/32", subnet / 256, subnet % 256)
+    });
+    let excluded: Vec<_> = excluded.chain(["10.200.0.0/24".to_owned(), "10.0.0.0/8".to_owned()]).collect();
+    let ipam = read_plugin(&format!(
+        r#"{{"type":"ovn-k8s-cni-overlay","topology":"layer2","netAttachDefName":"ns/nad","subnets":"{}","excludeSubnets":"{}"}}"#,
+        subnets.join(","),
+        excluded.join(",")
+    ));
+    assert_faults(&ipam, &["!10.200.0.0/24 is excluded", "!10.0.0.0/8 is excluded"], "excludeSubnets");
+    assert_eq!(ipam.pools.len(), 1000);
+    for range in ipam.ranges() {
+        assert_eq!((range.excluded.len(), range.addresses()), (20, 234), "{}", range.network);
+        assert!(range.excluded.iter().all(|excluded| range.network.contains(excluded)), "{}", range.network);
+    }
+}
+
+#[test]
+fn what_is_excluded_of_ranges_in_one_another_is_taken_from_the_first() {
+    for (subnets, excluded, expected) in [
+        ("10.0.0.0/24,10.0.0.0/25", "10.0.0.0/28", [240, 128]),
+        ("10.0.0.0/25,10.0.0.0/24", "10.0.0.0/28", [112, 256]),
+        ("10.0.0.0/25,10.0.0.0/24", "10.0.0.0/25,10.0.0.128/28", [0, 240]),
+        ("10.0.0.0/24,10.0.0.0/24", "10.0.0.0/28", [240, 256]),
+        ("10.0.0.32/28,10.0.0.0/24", "10.0.0.240/28", [16, 240]),
+    ] {
+        let ipam = read_plugin(&format!(
+            r#"{{"type":"ovn-k8s-cni-overlay","topology":"localnet","netAttachDefName":"ns/nad","subnets":"{subnets}","excludeSubnets":"{excluded}"}}"#
+        ));
+        let left = ipam.ranges().map(|range| {
+            let size = 1_u32 << (32 - range.network.prefix_len());
+            size - range.excluded.iter().map(|excluded| 1_u32 << (32 - excluded.prefix_len())).sum::<u32>()
+        });
+        assert_eq!(left.collect::<Vec<_>>(), expected, "{subnets} without {excluded}");
+    }
 }

@@ -1,7 +1,8 @@
 //! whereabouts: ranges of which addresses are handed out for the whole cluster.
 //!
 //! Read from k8snetworkplumbingwg/whereabouts 0.9 (`pkg/config/config.go`, `pkg/types/types.go`, `pkg/allocate/allocate.go`,
-//! `pkg/iphelpers/iphelpers.go`). It corrects much in silence: host bits are cut off, a bound that cannot be one is not looked
+//! `pkg/iphelpers/iphelpers.go`, and of the shares of nodes `pkg/node-controller/controller.go` and
+//! `pkg/storage/kubernetes/ipam.go`). It corrects much in silence: host bits are cut off, a bound that cannot be one is not looked
 //! at. It never hands out the addresses of the network and of the broadcast, of IPv6 neither, and does hand out the gateway.
 //! What the definition leaves out it takes from a file of its own on the node, so a missing range is no certain failure.
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::fault::{IpamFault, IpamProblem};
 use super::pool::{AddressRange, Gateway, Pool, Share};
 use super::read::Reader;
-use super::{Account, Ipam, Reach, Source};
+use super::{Account, Context, Ipam, Reach, Source};
 use crate::network::cidr;
 use crate::network::fields::{self, Object};
 use crate::network::foreign::shorten;
@@ -21,7 +22,7 @@ use crate::network::foreign::shorten;
 /// How many addresses of a node's share whereabouts keeps: that of the network, and that of the broadcast.
 const KEPT: u8 = 2;
 
-pub(super) fn read(ipam: &Object) -> Ipam {
+pub(super) fn read(ipam: &Object, context: Context<'_>) -> Ipam {
     let mut reader = Reader::default();
     reader.routes(ipam);
     let gateway = gateway(&mut reader, ipam);
@@ -52,10 +53,12 @@ pub(super) fn read(ipam: &Object) -> Ipam {
         }
         if let Some(length) = share {
             let network = range.network;
-            if (network.prefix_len()..=network.max_prefix_len()).contains(&length) {
+            // A longer one would leave no address beside those that are kept.
+            let possible = (network.prefix_len(), network.max_prefix_len() - 2);
+            if (possible.0..=possible.1).contains(&length) {
                 range.share = Share::PerNode { length, kept: KEPT };
             } else {
-                reader.fails(IpamProblem::Share { network, length });
+                reader.fails(IpamProblem::Share { network, length, possible: Some(possible) });
             }
         }
         if range.addresses() == 0 {
@@ -71,6 +74,7 @@ pub(super) fn read(ipam: &Object) -> Ipam {
     if !has_range && reader.pools.is_empty() {
         reader.surprises(IpamProblem::NoRange);
     }
+    reader.unreachable_gateways(context.kind);
     let reach = match fields::field(ipam, "enable_overlapping_ranges").and_then(Value::as_bool) {
         Some(false) => Reach::OfRange,
         Some(true) | None => Reach::OfAllRanges,
@@ -96,7 +100,10 @@ fn range(reader: &mut Reader, text: &str, [start, end]: [Option<IpAddr>; 2], obj
             let last = cidr(reader, last)?;
             let network = last.trunc();
             if !network.contains(&first) {
-                reader.fails(IpamProblem::Bound { field: "range", address: first, network });
+                let (least, most) = usable(network);
+                let most = if (least..=most).contains(&last.addr()) { last.addr() } else { most };
+                let possible = (least.min(most), most);
+                reader.fails(IpamProblem::Bound { field: "range", address: first, network, possible });
                 return None;
             }
             (last, [Some(first), Some(last.addr())])
@@ -110,14 +117,20 @@ fn range(reader: &mut Reader, text: &str, [start, end]: [Option<IpAddr>; 2], obj
         reader.fails(IpamProblem::TooSmall { network });
         return None;
     }
-    let usable = (cidr::after(network.network(), 1), cidr::before(network.broadcast()));
-    let mut range = AddressRange::new(network, usable.0, usable.1);
+    let (least, most) = usable(network);
+    let mut range = AddressRange::new(network, least, most);
     let [start, end] = bounds;
     if let Some(start) = start {
         range.first = bound(reader, "range_start", start, &range).unwrap_or(range.first);
     }
-    if let Some(end) = end {
-        range.last = bound(reader, "range_end", end, &range).unwrap_or(range.last);
+    // What of the network comes before the start would be an end otherwise: it is the start that makes it none.
+    let is_reversed = |end: IpAddr| least <= end && end < range.first;
+    match end {
+        Some(last) if is_reversed(last) => {
+            reader.surprises(IpamProblem::Reversed { first: range.first, last, most });
+        }
+        Some(end) => range.last = bound(reader, "range_end", end, &range).unwrap_or(range.last),
+        None => {}
     }
     for excluded in &excluded {
         if !cidr::overlap(&network, excluded) {
@@ -126,6 +139,12 @@ fn range(reader: &mut Reader, text: &str, [start, end]: [Option<IpAddr>; 2], obj
     }
     range.excluded = excluded.into();
     Some(range)
+}
+
+/// The first and the last address that whereabouts hands out of a network. A network too small for that has them the wrong way
+/// round.
+fn usable(network: IpNet) -> (IpAddr, IpAddr) {
+    (cidr::after(network.network(), 1), cidr::before(network.broadcast()))
 }
 
 /// A bound, where whereabouts obeys it: one of the addresses that it would hand out otherwise (`GetIPRange`). The addresses
@@ -137,7 +156,8 @@ fn bound(reader: &mut Reader, field: &'static str, address: IpAddr, range: &Addr
     let network = range.network;
     let says_all = if field == "range_start" { network.network() } else { network.broadcast() };
     if address != says_all {
-        reader.surprises(IpamProblem::Bound { field, address, network });
+        let possible = (range.first, range.last);
+        reader.surprises(IpamProblem::Bound { field, address, network, possible });
     }
     None
 }
@@ -183,7 +203,9 @@ fn gateway(reader: &mut Reader, ipam: &Object) -> Option<IpAddr> {
     gateway
 }
 
-/// The prefix length of the nodes' shares, where they have some; a slash before it may be left out.
+/// The prefix length of the nodes' shares, where they have some; a slash before it may be left out. The range is divided into
+/// shares of that length, of which each node is given one (`DivideRangeBySize`, `assignNodeToSlice`), and hands out nothing of the
+/// others (`getNodeSlicedRangeAndPoolConfiguration`): where they run out, a node has none.
 fn share(reader: &mut Reader, ipam: &Object) -> Option<u8> {
     let text = reader.keep(fields::filled(ipam, "node_slice_size"))?;
     let length = text.strip_prefix('/').unwrap_or(text).parse().ok();

@@ -49,6 +49,24 @@ fn fields() {
         ),
         // macvlan has no such fields, and does not look at them.
         (r#"{"type":"macvlan","vlan":"x","deviceID":1}"#, Plugin { kind: "macvlan".into(), ..Plugin::default() }),
+        (r#"{"type":"macvlan","vlan":0,"vlanId":"0"}"#, Plugin { kind: "macvlan".into(), ..Plugin::default() }),
+        (
+            r#"{"type":"host-device","device":"eth1","pciBusID":"0000:03:00.1"}"#,
+            Plugin { kind: "host-device".into(), device: Some("eth1".into()), ..Plugin::default() },
+        ),
+        (
+            r#"{"type":"host-device","device":"","pciBusID":"0000:03:00.1"}"#,
+            Plugin { kind: "host-device".into(), device: Some("0000:03:00.1".into()), ..Plugin::default() },
+        ),
+        (
+            r#"{"type":"host-device","hwaddr":"02:00:00:00:00:01","deviceID":"0000:03:00.1"}"#,
+            Plugin { kind: "host-device".into(), device: Some("02:00:00:00:00:01".into()), ..Plugin::default() },
+        ),
+        (
+            r#"{"type":"sriov","vlan":5,"vlanQoS":7}"#,
+            Plugin { kind: "sriov".into(), vlan: Some(5), ..Plugin::default() },
+        ),
+        (r#"{"type":"sriov","vlanQoS":0}"#, Plugin { kind: "sriov".into(), ..Plugin::default() }),
     ] {
         assert_eq!(read(json), expected, "{json}");
     }
@@ -78,6 +96,14 @@ fn faults() {
         (r#"{"type":"vlan","vlanId":5}"#, "vlan needs master"),
         (r#"{"type":"vlan","master":"eth0","vlanId":4095}"#, "vlanId is 4095, and must be from 0 to 4094"),
         (r#"{"type":"sriov","vlan":-5}"#, "vlan is -5, and must be from 0 to 4094"),
+        (r#"{"type":"sriov","vlan":5,"vlanQoS":8}"#, "vlanQoS is 8, and must be from 0 to 7"),
+        (r#"{"type":"sriov","vlanQoS":3}"#, "vlanQoS is 3, and there is no vlan that packets could have it in"),
+        (
+            r#"{"type":"sriov","vlan":0,"vlanQoS":3}"#,
+            "vlanQoS is 3, and there is no vlan that packets could have it in",
+        ),
+        // What is wrong with the one field is not said of the other too.
+        (r#"{"type":"sriov","vlan":4095,"vlanQoS":3}"#, "vlan is 4095, and must be from 0 to 4094"),
     ] {
         let plugin = read(json);
         assert_eq!(plugin.faults.len(), 1, "{json}: {:?}", plugin.faults);
@@ -87,5 +113,21 @@ fn faults() {
     }
     for mode in MACVLAN_MODES {
         assert!(read(&format!(r#"{{"type":"macvlan","mode":"{mode}"}}"#)).faults.is_empty());
+    }
+}
+
+#[test]
+fn a_vlan_where_the_plugin_knows_none() {
+    for (json, sentence) in [
+        (r#"{"type":"macvlan","vlan":100}"#, "macvlan has no field vlan, so packets are not tagged"),
+        (r#"{"type":"macvlan","vlan":100,"vlanId":100}"#, "macvlan has no field vlan, so packets are not tagged"),
+        (r#"{"type":"ipvlan","vlanID":"100"}"#, "ipvlan has no field vlanId, so packets are not tagged"),
+    ] {
+        let plugin = read(json);
+        assert_eq!(plugin.vlan, None, "{json}");
+        assert_eq!(plugin.faults.len(), 1, "{json}: {:?}", plugin.faults);
+        assert_eq!(plugin.faults[0].to_string(), sentence);
+        assert_eq!(plugin.faults[0].effect(), Effect::Surprises);
+        assert!(!plugin.faults[0].mend().is_empty());
     }
 }

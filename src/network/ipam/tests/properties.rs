@@ -89,6 +89,10 @@ fn plugin() -> impl Strategy<Value = Object> {
     })
 }
 
+fn size(network: &IpNet) -> u128 {
+    cidr::count(network.network(), network.broadcast())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -100,14 +104,14 @@ proptest! {
             prop_assert!(!cidr::has_host_bits(&range.network));
             prop_assert!(range.network.contains(&range.first) && range.network.contains(&range.last), "{:?}", range);
             prop_assert!(range.first <= range.last, "{:?}", range);
-            prop_assert!(range.addresses() <= cidr::size(&range.network), "{:?}", range);
+            prop_assert!(range.addresses() <= size(&range.network), "{:?}", range);
         }
         for pool in &ipam.pools {
             prop_assert!(!pool.ranges.is_empty());
         }
         if let Capacity::Pods { most, .. } = ipam.capacity() {
             for pool in &ipam.pools {
-                let sizes = pool.ranges.iter().map(|range| cidr::size(&range.network));
+                let sizes = pool.ranges.iter().map(|range| size(&range.network));
                 prop_assert!(u128::from(most) <= sizes.fold(0, u128::saturating_add));
             }
         }

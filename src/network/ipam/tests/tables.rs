@@ -163,7 +163,7 @@ fn whereabouts() {
         (
             r#""range":"10.0.0.9-10.0.0.5/24""#,
             "10.0.0.0/24 10.0.0.9-10.0.0.254",
-            &["range_end 10.0.0.5 cannot be a bound"],
+            &["the range ends at 10.0.0.5, before it begins at 10.0.0.9"],
         ),
         (
             r#""range":"00192.00168.1.0/24","range_start":"00192.00168.1.44","range_end":"00192.00168.01.209""#,
