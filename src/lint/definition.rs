@@ -69,9 +69,8 @@ fn has_no_addresses(definition: &AttachmentDefinition) -> bool {
         Source::Nobody => {
             definition.chain != Chain::OnNode && definition.plugins().iter().skip(1).all(changes_no_addresses)
         }
-        Source::Ovn(_) => definition.ipam.pools.is_empty() && definition.ipam.failure().is_none(),
-        // It gives what stands there, and what a pod asks for.
-        Source::Static => definition.ipam.pools.is_empty() && definition.ipam.failure().is_none(),
+        // static gives what stands there, and what a pod asks for.
+        Source::Ovn(_) | Source::Static => definition.ipam.pools.is_empty() && definition.ipam.failure().is_none(),
         Source::HostLocal | Source::Dhcp | Source::Whereabouts | Source::Resource(_) | Source::Unknown(_) => false,
     }
 }

@@ -4,6 +4,7 @@
 //! hands out [`Snapshot`]s; [`manifests`] fills a world from files. Reading those files is the only I/O in this room, and
 //! nothing here knows whether objects come from a watch or from disk.
 
+mod by_cluster;
 mod by_name;
 mod checks;
 mod cluster;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::by_cluster::ByCluster;
 use super::by_name::ByName;
 use super::cluster::Cluster;
 use super::entry::{Entry, HostFields};
@@ -30,8 +31,8 @@ pub struct Snapshot {
     attachments: Arc<ByName<Result<AttachmentDefinition, AttachmentError>>>,
     attachments_known: Knowledge,
     storage_networks: Arc<ByName<Arc<StorageNetwork>>>,
-    /// Those that are about a cluster, by the cluster's namespace and name; those of one group and kind together, the oldest first.
-    by_cluster: Arc<ByName<Vec<Arc<StorageNetwork>>>>,
+    /// Those that are about a cluster, which are looked for with every pod.
+    by_cluster: Arc<ByCluster>,
     /// What namespaces ask for on behalf of their pods.
     asked: Arc<BTreeMap<String, String>>,
     /// The labels of nodes.
@@ -150,11 +151,7 @@ impl Snapshot {
         namespace: &str,
         cluster: [&str; 3],
     ) -> impl Iterator<Item = &'a StorageNetwork> + use<'a> {
-        let [.., name] = cluster;
-        let named = self.by_cluster.get(namespace, name).map(Vec::as_slice).unwrap_or_default();
-        let first = named.partition_point(|network| about(network) < Some(cluster));
-        let end = named.partition_point(|network| about(network) <= Some(cluster));
-        named[first..end].iter().map(AsRef::as_ref)
+        self.by_cluster.about(namespace, cluster).iter().map(AsRef::as_ref)
     }
 
     /// The StorageNetworks of a namespace that select pods by labels, and select these; the oldest first.
@@ -344,10 +341,13 @@ impl World {
                 Arc::make_mut(&mut current.attachments).insert(namespace, name, definition)
             }
             (ObjectKind::StorageNetwork, Entry::StorageNetwork(network)) => {
-                self.take_from_index(id);
+                let by_cluster = Arc::make_mut(&mut current.by_cluster);
+                if let Some(replaced) = current.storage_networks.get(namespace, name) {
+                    by_cluster.remove(replaced);
+                }
                 let network = Arc::new(network);
-                self.add_to_index(&network);
-                Arc::make_mut(&mut self.current.storage_networks).insert(namespace, name, network)
+                by_cluster.add(&network);
+                Arc::make_mut(&mut current.storage_networks).insert(namespace, name, network)
             }
             (ObjectKind::Namespace, Entry::Namespace(asked)) => {
                 let all = Arc::make_mut(&mut current.asked);
@@ -385,8 +385,10 @@ impl World {
             }
             ObjectKind::Attachment => Arc::make_mut(&mut current.attachments).remove(namespace, name),
             ObjectKind::StorageNetwork => {
-                self.take_from_index(id);
-                Arc::make_mut(&mut self.current.storage_networks).remove(namespace, name);
+                if let Some(gone) = current.storage_networks.get(namespace, name) {
+                    Arc::make_mut(&mut current.by_cluster).remove(gone);
+                }
+                Arc::make_mut(&mut current.storage_networks).remove(namespace, name);
             }
             ObjectKind::Namespace => _ = Arc::make_mut(&mut current.asked).remove(name),
             ObjectKind::Node => _ = Arc::make_mut(&mut current.nodes).remove(name),
@@ -418,39 +420,5 @@ impl World {
         for (id, entry) in entries {
             self.insert(kind, &id, entry);
         }
-    }
-
-    /// Keeps the index of StorageNetworks in order: they are looked for with every pod.
-    fn add_to_index(&mut self, network: &Arc<StorageNetwork>) {
-        let Some([.., cluster]) = about(network) else { return };
-        let networks = Arc::make_mut(&mut self.current.by_cluster).entry(&network.id.namespace, cluster);
-        networks.insert(networks.partition_point(|other| place(other) < place(network)), Arc::clone(network));
-    }
-
-    fn take_from_index(&mut self, id: &ObjectName) {
-        let Some(network) = self.current.storage_networks.get(&id.namespace, &id.name) else { return };
-        let Some([.., cluster]) = about(network) else { return };
-        let by_cluster = Arc::make_mut(&mut self.current.by_cluster);
-        let networks = by_cluster.entry(&id.namespace, cluster);
-        let first = networks.partition_point(|other| place(other) < place(network));
-        if networks.get(first).is_some_and(|found| found.id == *id) {
-            networks.remove(first);
-        }
-        if networks.is_empty() {
-            by_cluster.remove(&id.namespace, cluster);
-        }
-    }
-}
-
-/// Where in the index a StorageNetwork stands among those about clusters of the same name.
-fn place(network: &StorageNetwork) -> (Option<[&str; 3]>, (bool, &str, &str)) {
-    (about(network), network.age())
-}
-
-/// Which cluster a StorageNetwork is about.
-fn about(network: &StorageNetwork) -> Option<[&str; 3]> {
-    match network.target.as_ref()? {
-        Target::Cluster(cluster) => Some(cluster.key()),
-        Target::Pods(_) => None,
     }
 }
