@@ -71,6 +71,25 @@ pub enum AllowedNamespaces {
     All,
 }
 
+/// A cluster, by its resource. It is in the namespace of what refers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterRef {
+    /// The API group.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+}
+
+impl ClusterRef {
+    /// What tells it from the other clusters of its namespace: group, kind and name.
+    #[must_use]
+    pub fn key(&self) -> [&str; 3] {
+        [&self.group, &self.kind, &self.name]
+    }
+}
+
 impl Cluster {
     /// What tells it from the other clusters of its namespace: group, kind and name.
     #[must_use]
@@ -171,6 +190,12 @@ impl AllowedNamespaces {
             Self::Listed(names) => names.iter().any(|name| name == namespace),
             Self::All => true,
         }
+    }
+}
+
+impl fmt::Display for ClusterRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
     }
 }
 

@@ -19,14 +19,16 @@ mod storage_network;
 mod workload;
 
 pub use checks::{AddressRanges, Checks, Deny, InUse, Isolation, Severity, Surroundings};
-pub use cluster::{ALLOWED_NAMESPACES_ANNOTATION, AllowedNamespaces, Cluster, ClusterSize, MODE_ANNOTATION};
+pub use cluster::{
+    ALLOWED_NAMESPACES_ANNOTATION, AllowedNamespaces, Cluster, ClusterRef, ClusterSize, MODE_ANNOTATION,
+};
 pub use declarer::Declarer;
 pub use entry::{ATTACH_ANNOTATION, Entry, HostFields};
 pub use kind::{Content, KindPosition, ObjectError, ObjectKind, ObjectName};
 pub use published::Published;
 pub use settings::{Concern, DeviceResources, Mode, Outcome, OutcomeRule, Settings};
 pub use snapshot::{AttachmentState, HOSTNAME_LABEL, Knowledge, NodeLabels, Snapshot, World};
-pub use storage_network::{ClusterRef, Declared, NodeInterfaces, RoleRule, StorageNetwork, Target};
+pub use storage_network::{Declared, NodeInterfaces, RoleRule, StorageNetwork, Target};
 pub use workload::{Lead, OwnerRef, Workload};
 
 /// What our own annotations on the objects of the world begin with. No others are ever read.

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::cluster::{AllowedNamespaces, Cluster};
+use super::cluster::{AllowedNamespaces, Cluster, ClusterRef};
 use super::kind::ObjectName;
 use super::settings::Mode;
 use crate::api;
@@ -45,25 +45,6 @@ pub enum Target {
     Cluster(ClusterRef),
     /// Those in its namespace that this selects, whoever made them.
     Pods(Selector),
-}
-
-/// A cluster, by its resource. It is in the namespace of what refers to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterRef {
-    /// The API group.
-    pub group: String,
-    /// The kind.
-    pub kind: String,
-    /// The name.
-    pub name: String,
-}
-
-impl ClusterRef {
-    /// What tells it from the other clusters of its namespace: group, kind and name.
-    #[must_use]
-    pub fn key(&self) -> [&str; 3] {
-        [&self.group, &self.kind, &self.name]
-    }
 }
 
 /// What a StorageNetwork declares, and found to be valid.
@@ -440,12 +421,6 @@ impl Declared {
     pub fn keys(&self) -> impl Iterator<Item = &NetworkKey> {
         let on_nodes = self.node_interfaces.iter().flat_map(|nodes| nodes.selections.keys());
         self.spec.selections.keys().chain(on_nodes).collect::<BTreeSet<_>>().into_iter()
-    }
-}
-
-impl fmt::Display for ClusterRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
     }
 }
 
