@@ -14,7 +14,7 @@ use super::definition::{IPAM, any_overlap};
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::Scene;
-use crate::network::cidr::Family;
+use crate::network::cidr::{self, Family};
 use crate::network::ipam::{AddressRange, Reach, Source};
 use crate::network::{AttachmentDefinition, AttachmentRef};
 
@@ -187,12 +187,26 @@ pub(super) fn overlapping<'c>(
     let mut found: Vec<(Placed<'c>, IpAddr)> = if let Some(segments) = checker.segments() {
         segments.get(&segment).into_iter().flatten().copied().filter_map(compared).collect()
     } else {
-        let others = checker.scene.definitions().filter(|(_, _, other)| segment_of(other) == Some(segment));
+        // Of a thousand definitions this leaves few, and costs less than to find out where each leads.
+        let others = checker.scene.definitions().filter(|(_, _, other)| may_have_networks_in_common(definition, other));
+        let others = others.filter(|(_, _, other)| segment_of(other) == Some(segment));
         let others = others.map(|(namespace, name, definition)| Placed { namespace, name, definition });
         others.filter_map(compared).collect()
     };
     found.sort_by_key(|(other, _)| other.key());
     found
+}
+
+/// Whether some ranges of two definitions lie in each other; where they have many, they may.
+fn may_have_networks_in_common(one: &AttachmentDefinition, other: &AttachmentDefinition) -> bool {
+    let lie_in_each_other =
+        |range: &AddressRange| other.ipam.ranges().any(|theirs| cidr::overlap(&range.network, &theirs.network));
+    pairs(one, other) > FEW || one.ipam.ranges().any(lie_in_each_other)
+}
+
+/// How many pairs of their ranges there are.
+fn pairs(one: &AttachmentDefinition, other: &AttachmentDefinition) -> usize {
+    one.ipam.ranges().count() * other.ipam.ranges().count()
 }
 
 /// The first address that two definitions of one segment both hand out, each without knowing of the other.
@@ -214,9 +228,9 @@ fn handed_out_twice(one: Placed<'_>, other: Placed<'_>) -> Option<IpAddr> {
         let is_one = one_account && range.network == theirs.network;
         if is_one { None } else { range.first_in_common(theirs) }
     };
-    if one.ipam.ranges().count() * other.ipam.ranges().count() <= FEW {
-        let mut pairs = one.ipam.ranges().flat_map(|range| other.ipam.ranges().map(move |theirs| (range, theirs)));
-        return pairs.find_map(|(range, theirs)| twice(range, theirs));
+    if pairs(one, other) <= FEW {
+        let mut all = one.ipam.ranges().flat_map(|range| other.ipam.ranges().map(move |theirs| (range, theirs)));
+        return all.find_map(|(range, theirs)| twice(range, theirs));
     }
     let theirs = Sorted::new(other.ipam.ranges());
     one.ipam.ranges().find_map(|range| theirs.in_common(range).into_iter().find_map(|theirs| twice(range, theirs)))

@@ -78,6 +78,8 @@ pub enum Rule {
     DeviceNotRequested,
     /// A plugin needs a device, and the definition does not say of which resource.
     DeviceUnnamed,
+    /// A definition names a resource that has no devices.
+    ResourceInvalid,
     /// Addresses are asked for that the definition does not let pods ask for.
     CapabilityMissing,
     /// All pods of a cluster ask for the same address.
@@ -94,8 +96,6 @@ pub enum Rule {
     ClusterMissing,
     /// Another StorageNetwork stands in the way.
     NetworksConflict,
-    /// A definition names a resource that has no devices.
-    ResourceInvalid,
 }
 
 /// What there is to know of a rule.

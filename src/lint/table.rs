@@ -254,6 +254,13 @@ pub const TABLE: &[Entry] = &[
         "Add the annotation k8s.v1.cni.cncf.io/resourceName to the definition.",
     ),
     entry(
+        Rule::ResourceInvalid,
+        "resource-invalid",
+        Warning,
+        "The annotation of a definition names a resource that no device plugin can have, so no pod requests a device of it.",
+        "Name the resource as the device plugin does, with its domain.",
+    ),
+    entry(
         Rule::CapabilityMissing,
         "capability-missing",
         Warning,
@@ -308,13 +315,6 @@ pub const TABLE: &[Entry] = &[
         Warning,
         "Another StorageNetwork stands in the way of this one.",
         "Delete one of the two, or let them select different pods.",
-    ),
-    entry(
-        Rule::ResourceInvalid,
-        "resource-invalid",
-        Warning,
-        "The annotation of a definition names a resource that no device plugin can have, so no pod requests a device of it.",
-        "Name the resource as the device plugin does, with its domain.",
     ),
 ];
 
