@@ -109,7 +109,11 @@ impl<'s> Declaration<'s> {
     /// network that is enforced there are none, but for roles with a provider of their own.
     #[must_use]
     pub fn used(self, settings: &Settings) -> Vec<DeclaredNetwork<'s>> {
-        let sets = self.on_one_pod(settings);
+        self.used_among(&self.on_one_pod(settings), settings)
+    }
+
+    /// The same, where it is known already what pods have together.
+    pub(super) fn used_among(self, sets: &[Vec<DeclaredNetwork<'s>>], settings: &Settings) -> Vec<DeclaredNetwork<'s>> {
         let used: HashSet<*const NetworkSelection> =
             sets.iter().flatten().map(|network| std::ptr::from_ref(network.selection)).collect();
         let is_used = |network: &DeclaredNetwork<'s>| match network.place {

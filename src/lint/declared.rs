@@ -30,13 +30,14 @@ pub(super) fn findings<'s>(checker: &Checker<'s>, declaration: Declaration<'s>) 
     }
     found.host_network();
     found.unused(networks);
-    let used = declaration.used(checker.settings());
+    let sets = declaration.on_one_pod(checker.settings());
+    let used = declaration.used_among(&sets, checker.settings());
     for network in &used {
         found.reference(*network);
         found.request(*network);
     }
     found.pods(networks);
-    found.together();
+    found.together(&sets);
     found.nodes(&used);
     if matches!(declaration.declarer, Declarer::Cluster(_)) {
         found.address_ranges(networks, &used);
@@ -272,6 +273,7 @@ impl<'s> Found<'_, 's> {
             Addressing::NotSaid => (vec![Family::V4], "Rook takes IPv4 where ipFamily is not given"),
             Addressing::Only(family) => (vec![family], "ipFamily says so"),
             Addressing::DualStack => (vec![Family::V4, Family::V6], "dualStack says so"),
+            Addressing::Unknown => return,
         };
         let Some(lacking) = wanted.into_iter().find(|wanted| !families.contains(wanted)) else { return };
         let name = &network.selection.attachment;
@@ -279,7 +281,7 @@ impl<'s> Found<'_, 's> {
         let fault = format!("the daemons are to use {lacking}, as {why}, and {name} hands out no such addresses");
         let mend = match networks.spec.addressing {
             Addressing::NotSaid => "say ipFamily: IPv6, or give the network a range of IPv4",
-            Addressing::Only(_) | Addressing::DualStack => {
+            Addressing::Only(_) | Addressing::DualStack | Addressing::Unknown => {
                 "give the network a range of that family, or mend ipFamily and dualStack"
             }
         };
@@ -291,6 +293,11 @@ impl<'s> Found<'_, 's> {
     fn address_ranges(&mut self, networks: Networks<'s>, used: &[DeclaredNetwork<'s>]) {
         if self.declaration.kind().is_none_or(|kind| kind.address_ranges.is_none()) {
             return;
+        }
+        if networks.spec.addressing == Addressing::Unknown {
+            let field = self.declaration.network_field("ipFamily");
+            let fault = "there is no such family of addresses, and the API server refuses it".to_owned();
+            self.add(Rule::FamiliesMixed, &field, fault, "write IPv4 or IPv6");
         }
         for network in used {
             self.families(networks, *network);

@@ -12,10 +12,10 @@ use super::rule::Rule;
 use crate::network::AttachmentDefinition;
 
 impl<'s> Found<'_, 's> {
-    /// Whether the networks of one pod go together.
-    pub(super) fn together(&mut self) {
+    /// Whether the networks of one pod go together, of all `sets` of them.
+    pub(super) fn together(&mut self, sets: &[Vec<DeclaredNetwork<'s>>]) {
         let mut seen = HashSet::new();
-        for set in self.declaration.on_one_pod(self.checker.settings()) {
+        for set in sets {
             for (index, network) in set.iter().enumerate() {
                 for other in &set[..index] {
                     let pair = [other, network].map(|network| std::ptr::from_ref(network.selection));

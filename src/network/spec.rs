@@ -54,6 +54,8 @@ pub enum Addressing {
     Only(Family),
     /// Both.
     DualStack,
+    /// One that there is not; the API server refuses that.
+    Unknown,
 }
 
 /// What the network field of a system's clusters looks like.
@@ -291,7 +293,8 @@ impl<'v> Reader<'v> {
         match self.fields.get("ipFamily").and_then(Value::as_str) {
             Some("IPv4") => Addressing::Only(Family::V4),
             Some("IPv6") => Addressing::Only(Family::V6),
-            Some(_) | None => Addressing::NotSaid,
+            Some("") | None => Addressing::NotSaid,
+            Some(_) => Addressing::Unknown,
         }
     }
 
