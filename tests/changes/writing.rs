@@ -64,7 +64,17 @@ pub(super) fn written(snapshot: &Snapshot, operation: Operation, old: &Value, ne
         let again = write(snapshot, &change(operation, old, &stored));
         assert!(again.is_none_or(|again| again.patch.is_empty()), "once is enough: {stored}");
         let (before, after) = (faults(snapshot, new), faults(snapshot, &stored));
-        assert!(after.iter().all(|fault| before.contains(fault)), "{after:?} {stored}");
+        // What Rook would refuse hides what does not fit the definitions; taking it away brings a person's own ranges to light.
+        let was_invalid = before.iter().any(|(rule, _)| *rule == Rule::InvalidSpec);
+        let is_a_persons = |field: &str| {
+            let pointer = format!("/{}", field.replace('.', "/"));
+            stored.pointer(&pointer) == new.pointer(&pointer)
+        };
+        for fault in &after {
+            let (rule, field) = fault;
+            let was_hidden = was_invalid && *rule == Rule::RangesContradict && is_a_persons(field);
+            assert!(was_hidden || before.contains(fault), "{after:?} {stored}");
+        }
     }
     (stored, Some(warning))
 }
