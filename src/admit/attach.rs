@@ -4,7 +4,6 @@
 //! networks is no better than none.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::decide::{Deciding, Part, Risk};
 use super::decision::{Attachments, Declared, HostNetwork, Verdict, Wanted, WantedStep};
@@ -14,7 +13,7 @@ use super::pin::Pin;
 use super::pod::PodView;
 use super::reason::Reason;
 use super::remark::Remark;
-use crate::network::provider::{Names, multus};
+use crate::network::provider::{Clash, ClashWith, Names, multus};
 use crate::network::selection::write_annotation;
 use crate::network::{AttachmentRef, MetaPlugin, NetworkKey, NetworkSelection};
 use crate::storage::keys_behind;
@@ -109,7 +108,7 @@ impl<'s> Deciding<'s> {
             self.check_definitions(&all)?;
         }
         check_plugin(plugin, &standing.selections, &new, pod, namespace)?;
-        check_interfaces(plugin, &standing, &added, &new, chosen_default.and_then(|own| own.interface.clone()))?;
+        check_interfaces(plugin, &standing, &added, &new, chosen_default.as_deref())?;
         let mut annotations = Vec::new();
         if !is_list_as_wanted {
             let text = if standing.named.is_empty() { text } else { &write_annotation(&standing.selections) };
@@ -279,38 +278,35 @@ fn own_default_network(pod: &PodView<'_>, annotation: &str) -> Option<NetworkSel
 }
 
 /// No network is added whose interface would have the name of another one's, and none is given such a name: Multus would take the
-/// whole pod down again. The pod has one interface beside the list, which has the name that its default network asks for, where it
-/// asks for one.
+/// whole pod down again.
 fn check_interfaces<'s>(
     plugin: &'static dyn MetaPlugin,
     standing: &Standing<'s>,
     added: &[Asked<'s>],
     new: &[&NetworkSelection],
-    of_default_network: Option<String>,
+    default_network: Option<&NetworkSelection>,
 ) -> Result<(), Reason<'s>> {
     let all: Vec<&NetworkSelection> = standing.selections.iter().chain(new.iter().copied()).collect();
-    let names = plugin.interface_names(&all);
     // The networks whose names are our doing. What the pod's own list does by itself is its own.
     let ours = |index: usize| match index.checked_sub(standing.selections.len()) {
         Some(index) => added.get(index).map(|(_, selection)| &selection.attachment),
         None => standing.named.iter().find(|(at, _)| *at == index).map(|(_, attachment)| *attachment),
     };
-    if let Some(own) = plugin.own_interface() {
-        let own = of_default_network.unwrap_or_else(|| own.to_owned());
-        let mut of_that_name = (0..names.len()).filter(|index| names[*index] == own);
-        if let Some(attachment) = of_that_name.find_map(ours) {
-            return Err(Reason::ProviderObstacle(format!(
-                "the network {attachment} would be the interface {own}, which the pod has already; give it another name"
-            )));
+    for Clash { interface, index, with } in plugin.clashes(&all, default_network) {
+        match with {
+            ClashWith::PodNetwork => {
+                let Some(attachment) = ours(index) else { continue };
+                return Err(Reason::ProviderObstacle(format!(
+                    "the network {attachment} would be the interface {interface}, which the pod has already; give it another name"
+                )));
+            }
+            ClashWith::Earlier(earlier) => {
+                let conflict = ours(index).map(|added| (added, earlier)).or_else(|| Some((ours(earlier)?, index)));
+                let Some((added, other)) = conflict else { continue };
+                let other = all[other].attachment.clone();
+                return Err(Reason::InterfaceConflict { interface, added, other });
+            }
         }
-    }
-    let mut first_with: HashMap<&str, usize> = HashMap::new();
-    for (index, name) in names.iter().enumerate() {
-        let Some(other) = first_with.insert(name, index) else { continue };
-        let conflict = ours(index).map(|added| (added, other)).or_else(|| Some((ours(other)?, index)));
-        let Some((added, other)) = conflict else { continue };
-        let other = all[other].attachment.clone();
-        return Err(Reason::InterfaceConflict { interface: name.clone(), added, other });
     }
     Ok(())
 }

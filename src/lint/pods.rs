@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::network::provider::Names;
+use crate::network::provider::{Clash, ClashWith, Names};
 use crate::network::{MetaPlugin, NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use crate::storage::{Selector, System, Treatment, keys_behind};
 use crate::world::{Declared, NodeInterfaces, RoleRule, Settings};
@@ -179,14 +179,6 @@ impl<'s> Pods<'s> {
         }
     }
 
-    /// The name of the interface that each has beside the list: that which the default network asks for, where it asks for one.
-    fn own_interface(&self, networks: Networks<'s>) -> Option<&'s str> {
-        let own = self.plugin.own_interface()?;
-        let default = networks.declared.and_then(|declared| declared.default_network.as_ref());
-        let default = default.filter(|_| self.plugin.default_network_annotation().is_some());
-        Some(default.and_then(|default| default.interface.as_deref()).unwrap_or(own))
-    }
-
     /// Why `selections`, which `networks` declares, cannot be attached to one of them that has nothing else in `namespace`.
     #[must_use]
     pub fn obstacle(
@@ -199,21 +191,18 @@ impl<'s> Pods<'s> {
         if let Some(obstacle) = self.plugin.obstacle(&[], selections, namespace) {
             return Some(Obstacle::Provider(obstacle));
         }
-        let names = self.plugin.interface_names(selections);
-        let own = self.own_interface(networks);
-        if let Some((own, at)) = own.and_then(|own| Some((own, names.iter().position(|name| name == own)?))) {
-            return Some(Obstacle::Interface(format!(
-                "{} asks for the interface {own}, which every pod has already; ask for another name, or for none",
-                selections[at].attachment
-            )));
-        }
-        let twice = (0..names.len()).find_map(|at| Some((names[..at].iter().position(|name| *name == names[at])?, at)));
-        twice.map(|(first, second)| {
-            Obstacle::Interface(format!(
-                "{} and {} would both have the interface {}; ask for other names, or for none",
-                selections[first].attachment, selections[second].attachment, names[second]
-            ))
-        })
+        let default_network = networks.declared.and_then(|declared| declared.default_network.as_ref());
+        let Clash { interface, index, with } = self.plugin.clashes(selections, default_network).into_iter().next()?;
+        let attachment = &selections[index].attachment;
+        Some(Obstacle::Interface(match with {
+            ClashWith::PodNetwork => format!(
+                "{attachment} asks for the interface {interface}, which every pod has already; ask for another name, or for none"
+            ),
+            ClashWith::Earlier(earlier) => format!(
+                "{} and {attachment} would both have the interface {interface}; ask for other names, or for none",
+                selections[earlier].attachment
+            ),
+        }))
     }
 }
 

@@ -5,12 +5,14 @@
 //! meta-plugin reads its annotation by the rules of the program it stands for and writes only what that program reads. It
 //! must never lose what already stands on a pod, and must never guess: what it cannot express, it says.
 
+mod clash;
 mod genie;
 mod knitter;
 pub mod multus;
 
 use std::fmt;
 
+pub use clash::{Clash, ClashWith};
 pub use genie::Genie;
 pub use knitter::Knitter;
 pub use multus::Multus;
@@ -122,18 +124,6 @@ impl dyn MetaPlugin {
         }
     }
 
-    /// The interface that a pod has beside those of the list, so that no network of the list can have it; nothing where the
-    /// list is all there is. With Multus the runtime's name for the pod's network counts, unless the default network that is
-    /// chosen for the pod asks for another interface: then it is that one (multus-cni `getIfname`: what is asked for comes first,
-    /// else the default network gets the name that the runtime gave).
-    #[must_use]
-    pub fn own_interface(&self) -> Option<&'static str> {
-        match self.pod_network() {
-            PodNetwork::Beside { .. } => Some(POD_INTERFACE),
-            PodNetwork::Listed => None,
-        }
-    }
-
     /// Why `added` cannot be put on a pod in `namespace` whose list is `existing`, as a sentence; nothing where it can. The
     /// rules are the same for every meta-plugin:
     ///
@@ -143,8 +133,7 @@ impl dyn MetaPlugin {
     /// - the pod does not lose the cluster's network: where the list is all that it gets, the first to write a list must
     ///   name one network for `eth0`.
     ///
-    /// Two networks that would get one interface name are not looked for: compare
-    /// [`interface_names`](MetaPlugin::interface_names).
+    /// Two networks that would get one interface name are not looked for: that is what [`clashes`](Self::clashes) are for.
     #[must_use]
     pub fn obstacle(
         &self,

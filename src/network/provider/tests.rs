@@ -161,8 +161,31 @@ fn the_fields_of_one_network_are_bounded() {
 
 #[test]
 fn only_beside_the_pod_network_is_its_interface_taken() {
-    for (plugin, interface) in ALL.into_iter().zip([Some("eth0"), None, None]) {
-        assert_eq!(plugin.own_interface(), interface, "{}", plugin.name());
+    let asks = selection("a@eth0");
+    for (plugin, with) in ALL.into_iter().zip([Some(ClashWith::PodNetwork), None, None]) {
+        let with_whom: Vec<ClashWith> = plugin.clashes(&[&asks], None).into_iter().map(|clash| clash.with).collect();
+        assert_eq!(with_whom, Vec::from_iter(with), "{}", plugin.name());
+    }
+}
+
+#[test]
+fn a_name_is_given_once() {
+    for (list, default_network, expected) in [
+        (&["a", "b"] as &[&str], None, &[] as &[(&str, usize, ClashWith)]),
+        (&["a@x", "b@y", "c@x"], None, &[("x", 2, ClashWith::Earlier(0))]),
+        // Multus counts what has no name by its place in the list.
+        (&["a@net2", "b"], None, &[("net2", 1, ClashWith::Earlier(0))]),
+        (&["a@x", "b@x", "c@x"], None, &[("x", 1, ClashWith::Earlier(0)), ("x", 2, ClashWith::Earlier(1))]),
+        (&["a@x", "b@x", "c@eth0"], None, &[("eth0", 2, ClashWith::PodNetwork), ("x", 1, ClashWith::Earlier(0))]),
+        (&["a@eth0"], Some("d"), &[("eth0", 0, ClashWith::PodNetwork)]),
+        (&["a@eth0", "b@pod0"], Some("d@pod0"), &[("pod0", 1, ClashWith::PodNetwork)]),
+    ] {
+        let list: Vec<NetworkSelection> = list.iter().map(|text| selection(text)).collect();
+        let default_network = default_network.map(selection);
+        let clashes = ALL[0].clashes(&list.iter().collect::<Vec<_>>(), default_network.as_ref());
+        let clashes: Vec<(&str, usize, ClashWith)> =
+            clashes.iter().map(|clash| (clash.interface.as_str(), clash.index, clash.with)).collect();
+        assert_eq!(clashes, expected, "{list:?}");
     }
 }
 
