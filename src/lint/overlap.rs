@@ -14,7 +14,7 @@ use super::definition::{IPAM, any_overlap};
 use super::finding::{Finding, Subject};
 use super::rule::Rule;
 use super::scene::Scene;
-use crate::network::cidr::{self, Family};
+use crate::network::cidr::Family;
 use crate::network::ipam::{AddressRange, Reach, Source};
 use crate::network::{AttachmentDefinition, AttachmentRef};
 
@@ -188,7 +188,8 @@ pub(super) fn overlapping<'c>(
         segments.get(&segment).into_iter().flatten().copied().filter_map(compared).collect()
     } else {
         // Of a thousand definitions this leaves few, and costs less than to find out where each leads.
-        let others = checker.scene.definitions().filter(|(_, _, other)| may_have_networks_in_common(definition, other));
+        let own: Vec<&AddressRange> = definition.ipam.ranges().collect();
+        let others = checker.scene.definitions().filter(|(_, _, other)| may_meet(&own, other));
         let others = others.filter(|(_, _, other)| segment_of(other) == Some(segment));
         let others = others.map(|(namespace, name, definition)| Placed { namespace, name, definition });
         others.filter_map(compared).collect()
@@ -197,11 +198,9 @@ pub(super) fn overlapping<'c>(
     found
 }
 
-/// Whether some ranges of two definitions lie in each other; where they have many, they may.
-fn may_have_networks_in_common(one: &AttachmentDefinition, other: &AttachmentDefinition) -> bool {
-    let lie_in_each_other =
-        |range: &AddressRange| other.ipam.ranges().any(|theirs| cidr::overlap(&range.network, &theirs.network));
-    pairs(one, other) > FEW || one.ipam.ranges().any(lie_in_each_other)
+/// Whether some of the ranges meets one of a definition; where there are many, they may.
+fn may_meet(ranges: &[&AddressRange], other: &AttachmentDefinition) -> bool {
+    ranges.len() > FEW || other.ipam.ranges().any(|theirs| ranges.iter().any(|range| range.meets(theirs)))
 }
 
 /// How many pairs of their ranges there are.

@@ -93,18 +93,19 @@ impl<'s> Networks<'s> {
         for role in &system.roles {
             let rule = self.rules().iter().find(|rule| rule.name == role.name);
             let own = rule.and_then(|rule| rule.networks.as_ref());
-            let keys: Vec<&NetworkKey> = match (&role.treatment, own) {
+            let keys = match (&role.treatment, own) {
                 (Treatment::NeverTouch { at_risk, .. }, _) if settings.attach_csi_node_plugins_and_risk_hung_mounts => {
-                    at_risk.iter().collect()
+                    at_risk
                 }
                 (Treatment::NeverTouch { .. }, _) | (Treatment::NoNetwork(_), None) => continue,
-                (_, Some(keys)) | (Treatment::Networks(keys), None) => keys.iter().collect(),
+                (_, Some(keys)) | (Treatment::Networks(keys), None) => keys,
             };
-            add(&mut all, role.name.as_str(), keys, rule.and_then(|rule| rule.provider).unwrap_or(provider));
+            add(&mut all, role.name.as_str(), keys.iter(), rule.and_then(|rule| rule.provider).unwrap_or(provider));
         }
         let Some(declared) = self.declared else { return all };
         for rule in declared.roles.iter().filter(|rule| system.role(rule.name.as_str()).is_none()) {
-            add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)), rule.provider.unwrap_or(provider));
+            let keys = declared.networks_of(Some(rule));
+            add(&mut all, rule.name.as_str(), keys.into_iter(), rule.provider.unwrap_or(provider));
         }
         all
     }
@@ -116,7 +117,7 @@ impl<'s> Networks<'s> {
             let gets_none = rule.networks.as_ref().is_some_and(Vec::is_empty);
             if !gets_none {
                 let provider = rule.provider.unwrap_or(declared.spec.provider);
-                add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)), provider);
+                add(&mut all, rule.name.as_str(), declared.networks_of(Some(rule)).into_iter(), provider);
             }
             // The first that fits counts, so nobody is left for what follows.
             if rule.selector.as_ref().is_some_and(Selector::is_everything) {
@@ -130,13 +131,22 @@ impl<'s> Networks<'s> {
     }
 }
 
-/// Adds the pods of a role to those that get the same.
-fn add<'s>(all: &mut Vec<Pods<'s>>, role: &'s str, keys: Vec<&'s NetworkKey>, provider: Provider) {
+/// Adds the pods of a role to those that get the same. Most roles get what another does, so keys are not collected before.
+fn add<'s>(
+    all: &mut Vec<Pods<'s>>,
+    role: &'s str,
+    keys: impl Iterator<Item = &'s NetworkKey> + Clone,
+    provider: Provider,
+) {
     let Provider::Attach(plugin) = provider else { return };
-    match all.iter_mut().find(|pods| pods.keys == keys && pods.plugin == plugin) {
+    match all.iter_mut().find(|pods| pods.plugin == plugin && pods.keys.iter().copied().eq(keys.clone())) {
         Some(pods) => pods.roles.push(role),
-        None if keys.is_empty() => {}
-        None => all.push(Pods { roles: vec![role], keys, plugin }),
+        None => {
+            let keys: Vec<&NetworkKey> = keys.collect();
+            if !keys.is_empty() {
+                all.push(Pods { roles: vec![role], keys, plugin });
+            }
+        }
     }
 }
 

@@ -133,10 +133,18 @@ impl AddressRange {
         Self::new(network, network.network(), network.broadcast())
     }
 
+    /// Whether an address lies between the bounds of both. It may be one that neither hands out.
+    #[inline]
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        // Addresses of different families have an order too, by which all of one come first.
+        self.first <= other.last && other.first <= self.last
+    }
+
     /// The first address that both hand out.
     #[must_use]
     pub fn first_in_common(&self, other: &Self) -> Option<IpAddr> {
-        if !cidr::overlap(&self.network, &other.network) {
+        if !self.meets(other) {
             return None;
         }
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));
