@@ -139,14 +139,14 @@ fn add<'s>(
     provider: Provider,
 ) {
     let Provider::Attach(plugin) = provider else { return };
-    match all.iter_mut().find(|pods| pods.plugin == plugin && pods.keys.iter().copied().eq(keys.clone())) {
-        Some(pods) => pods.roles.push(role),
-        None => {
-            let keys: Vec<&NetworkKey> = keys.collect();
-            if !keys.is_empty() {
-                all.push(Pods { roles: vec![role], keys, plugin });
-            }
-        }
+    let gets_the_same = |pods: &&mut Pods<'s>| pods.plugin == plugin && pods.keys.iter().copied().eq(keys.clone());
+    if let Some(pods) = all.iter_mut().find(gets_the_same) {
+        pods.roles.push(role);
+        return;
+    }
+    let keys: Vec<&NetworkKey> = keys.collect();
+    if !keys.is_empty() {
+        all.push(Pods { roles: vec![role], keys, plugin });
     }
 }
 

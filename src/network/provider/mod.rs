@@ -133,7 +133,7 @@ impl dyn MetaPlugin {
     /// - the pod does not lose the cluster's network: where the list is all that it gets, the first to write a list must
     ///   name one network for `eth0`.
     ///
-    /// Two networks that would get one interface name are not looked for: that is what [`clashes`](Self::clashes) are for.
+    /// Two networks that would get one interface name are not looked for: that is what `clashes` does.
     #[must_use]
     pub fn obstacle(
         &self,
