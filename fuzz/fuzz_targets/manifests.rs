@@ -1,4 +1,5 @@
-//! Whatever stands in files and in a Kubernetes cluster: it is read, what is wrong with it is said, and what is in it is decided by.
+//! Whatever stands in files and in a Kubernetes cluster: it is read, what is wrong with it is said, and what is in it is decided
+//! and judged by.
 #![no_main]
 
 use std::sync::{Arc, LazyLock};
@@ -8,7 +9,7 @@ use rook_multihome::lint::lint;
 use rook_multihome::status::conditions::statuses;
 use rook_multihome::storage::{Catalogue, Resource, WorkloadKind};
 use rook_multihome::world::{Entry, NodeLabels, ObjectKind, Settings, Snapshot, World, manifests};
-use rook_multihome_fuzz::{catalogue, check_review, creation};
+use rook_multihome_fuzz::{catalogue, changes, check_change, check_review, creation, strict_checks};
 use serde_json::Value;
 
 static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(catalogue);
@@ -23,7 +24,8 @@ const STATUS: usize = 32 * 1024;
 
 fuzz_target!(|text: &str| {
     let Ok(objects) = manifests::parse_documents(text) else { return };
-    let mut world = World::new(Arc::clone(&CATALOGUE), Settings::default());
+    let settings = Settings { checks: strict_checks(), ..Settings::default() };
+    let mut world = World::new(Arc::clone(&CATALOGUE), settings);
     for (kind, _) in &*KINDS {
         world.replace_all(kind, []);
     }
@@ -45,6 +47,9 @@ fuzz_target!(|text: &str| {
     ask(&snapshot);
     for pod in objects.iter().filter(|object| object.get("kind").is_some_and(|kind| kind == "Pod")) {
         check_review(&snapshot, &creation(pod));
+    }
+    for change in changes(&objects) {
+        check_change(&snapshot, &change);
     }
 });
 

@@ -1,4 +1,4 @@
-//! Whatever reaches the port, decided in the world of every example.
+//! Whatever reaches the port, decided and judged in the world of every example.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use rook_multihome::wire::Review;
 use rook_multihome::world::Snapshot;
-use rook_multihome_fuzz::{check_review, examples};
+use rook_multihome_fuzz::{check_change, check_review, examples};
 
 static WORLDS: LazyLock<Vec<Snapshot>> = LazyLock::new(examples);
 
@@ -18,5 +18,6 @@ fuzz_target!(|body: &[u8]| {
     }
     for world in &*WORLDS {
         check_review(world, body);
+        check_change(world, body);
     }
 });

@@ -1,4 +1,5 @@
-//! What several fuzz targets check: that the answer to a review can be carried out, and settles it.
+//! What several fuzz targets check: that the answer to a review can be carried out, and settles it; and that there is a judgement of
+//! whatever is written.
 //!
 //! Nothing here may depend on anything but its input, or libFuzzer could not tell what an input reaches.
 
@@ -6,9 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rook_multihome::admit::{Decision, decide, patch};
+use rook_multihome::lint::{judge, write};
 use rook_multihome::storage::Catalogue;
-use rook_multihome::wire::{self, Review};
-use rook_multihome::world::{Concern, Outcome, OutcomeRule, Settings, Snapshot, manifests};
+use rook_multihome::wire::{self, ChangeRequest, Review};
+use rook_multihome::world::{
+    AddressRanges, Checks, Concern, Deny, InUse, Outcome, OutcomeRule, Settings, Severity, Snapshot, manifests,
+};
 use serde_json::{Value, json};
 
 /// The settings that worlds are tried with: those by default, and those under which the most is done and refused.
@@ -19,9 +23,21 @@ pub fn settings() -> [Settings; 2] {
         enforce_host_network: true,
         attach_csi_node_plugins_and_risk_hung_mounts: true,
         outcomes,
+        checks: strict_checks(),
         ..Settings::default()
     };
     [Settings::default(), strict]
+}
+
+/// The checks under which the most is refused and written.
+#[must_use]
+pub fn strict_checks() -> Checks {
+    Checks {
+        deny: Deny::From(Severity::Advice),
+        in_use: InUse::Deny,
+        address_ranges: AddressRanges::Write,
+        ..Checks::default()
+    }
 }
 
 /// The catalogue of the program.
@@ -48,12 +64,30 @@ pub fn examples() -> Vec<Snapshot> {
     worlds.collect()
 }
 
-/// The review of the creation of `object`.
+/// The review of the creation of `object`; where it calls itself a pod, as one.
 #[must_use]
 pub fn creation(object: &Value) -> Vec<u8> {
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
+    review("CREATE", object, &Value::Null)
+}
+
+/// The reviews of all that can happen to objects: each is created and deleted, and becomes what the next one is.
+pub fn changes(objects: &[Value]) -> impl Iterator<Item = Vec<u8>> {
+    let alone = objects.iter().flat_map(|object| [creation(object), review("DELETE", &Value::Null, object)]);
+    alone.chain(objects.windows(2).map(|two| review("UPDATE", &two[1], &two[0])))
+}
+
+/// A review, whose kind is that of the object after the operation or, where there is none, of the one before it.
+fn review(operation: &str, object: &Value, old: &Value) -> Vec<u8> {
+    let is = if object.is_null() { old } else { object };
+    let field = |name| is.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (group, kind) = match (field("apiVersion").split_once('/'), field("kind")) {
+        (Some((group, _)), kind) if kind != "Pod" => (group, kind),
+        (Some(_) | None, kind) => ("", kind),
+    };
+    let namespace = is.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default");
     let request = json!({
-        "uid": "u", "operation": "CREATE", "namespace": namespace, "kind": {"group": "", "kind": "Pod"}, "object": object,
+        "uid": "u", "operation": operation, "namespace": namespace, "kind": {"group": group, "kind": kind},
+        "object": object, "oldObject": old,
     });
     json!({"apiVersion": wire::API_VERSION, "kind": wire::KIND, "request": request}).to_string().into_bytes()
 }
@@ -69,6 +103,20 @@ pub fn check_review(snapshot: &Snapshot, body: &[u8]) {
     }
     let again = answered(snapshot, review.to_string().as_bytes());
     assert_eq!(again, None, "a second decision changes something after {operations:?}");
+}
+
+/// Judges the change of a review and writes its address ranges: the one is answered as it was judged, and the other applies.
+pub fn check_change(snapshot: &Snapshot, body: &[u8]) {
+    let Ok(request) = ChangeRequest::read(body) else { return };
+    let Some(change) = request.change() else { return };
+    let judgement = judge(snapshot, &change);
+    let answer = wire::answer_json(&wire::judged(request.uid(), &judgement));
+    let read: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
+    assert_eq!(read["response"]["allowed"], !judgement.is_refused());
+    let written = wire::written(request.uid(), write(snapshot, &change));
+    if serde_json::from_slice::<Value>(body).is_ok() {
+        assert!(wire::patch_applies(body, &written), "what is written does not apply");
+    }
 }
 
 /// The operations of the answer to a review, where there are any.
