@@ -3,11 +3,13 @@
 //! An object that is being written is judged while somebody waits for it, so what is not about it is not computed: of a thousand
 //! definitions only those are looked at closely that it names, or that name it.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::declaration::{Declaration, DeclaredNetwork, Place};
 use super::finding::{Finding, Subject};
+use super::layout::Layouts;
 use super::overlap::Segments;
 use super::rivals::Neighbours;
 use super::scene::{Candidate, Scene};
@@ -19,14 +21,10 @@ use crate::world::{AttachmentState, Declarer, ObjectName, Settings, Snapshot};
 /// What is needed to apply the rules.
 pub(super) struct Checker<'s> {
     pub(super) scene: Scene<'s>,
+    pub(super) layouts: Rc<Layouts<'s>>,
     uses: HashMap<&'s AttachmentRef, Vec<Use<'s>>>,
-    /// What has been found out of the declarations that were asked about.
-    together: RefCell<HashMap<(&'s str, &'s ObjectName), Together<'s>>>,
     reach: Reach<'s>,
 }
-
-/// The definitions that some pod of a declaration has together with each of them.
-type Together<'s> = HashMap<&'s AttachmentRef, HashSet<&'s AttachmentRef>>;
 
 /// How much is looked at.
 enum Reach<'s> {
@@ -45,10 +43,10 @@ pub(super) struct Use<'s> {
 
 /// An attachment definition, and who uses it.
 #[derive(Clone, Copy)]
-pub(super) struct Used<'c> {
+pub(super) struct Used<'c, 's> {
     pub(super) name: &'c AttachmentRef,
     pub(super) definition: &'c AttachmentDefinition,
-    pub(super) uses: &'c [Use<'c>],
+    pub(super) uses: &'c [Use<'s>],
 }
 
 /// Everything that is found in a snapshot, in the order of objects and fields.
@@ -82,19 +80,23 @@ pub fn lint(snapshot: &Snapshot) -> Vec<Finding> {
 /// the same addresses, here the one that is asked about tells, and there only the first by name.
 #[must_use]
 pub fn lint_candidate(scene: Scene<'_>, candidate: &Candidate) -> Vec<Finding> {
+    lint_candidate_with(&Layouts::new(scene.snapshot().settings()), scene, candidate)
+}
+
+/// The same, where some layouts may be known already.
+pub(super) fn lint_candidate_with<'s>(
+    layouts: &Rc<Layouts<'s>>,
+    scene: Scene<'s>,
+    candidate: &'s Candidate,
+) -> Vec<Finding> {
     let subject = candidate.subject();
     let mut findings = match candidate {
         Candidate::Attachment(name, _) => {
-            let checker = Checker::new(scene, |other| other == name);
+            let checker = Checker::new(layouts, scene, |other| other == name);
             let mut findings = checker.concerning(name);
-            let mut seen: Vec<Subject> = Vec::new();
-            for user in checker.uses_of(name) {
-                let declared_by = user.declaration.subject();
-                if !seen.contains(&declared_by) {
-                    let found = checker.of_declaration(user.declaration);
-                    findings.extend(found.into_iter().filter(|finding| finding.concerns(&subject)));
-                    seen.push(declared_by);
-                }
+            for user in checker.users_of(name) {
+                let found = declared::findings_with_definitions(&checker, user.declaration);
+                findings.extend(found.into_iter().filter(|finding| finding.concerns(&subject)));
             }
             findings
         }
@@ -103,12 +105,13 @@ pub fn lint_candidate(scene: Scene<'_>, candidate: &Candidate) -> Vec<Finding> {
             let network = scene.storage_network_of(cluster);
             let declaration = system.map(|system| Declaration::of_cluster(system, cluster, network));
             let declaration = declaration.filter(|_| cluster.can_declare);
-            let mut findings = declaration.map(|declaration| about(scene, declaration, &subject)).unwrap_or_default();
+            let mut findings =
+                declaration.map(|declaration| about(layouts, scene, declaration, &subject)).unwrap_or_default();
             findings.extend(declared::other_problems(cluster));
             findings
         }
         Candidate::StorageNetwork(network) => {
-            let mut findings = about(scene, scene.declaration_of(network), &subject);
+            let mut findings = about(layouts, scene, scene.declaration_of(network), &subject);
             let snapshot = scene.snapshot();
             let others = snapshot.storage_networks_in(&network.id.namespace).filter(|other| other.id != network.id);
             let neighbours = Neighbours::of(snapshot, others.chain([&**network]).collect());
@@ -122,7 +125,12 @@ pub fn lint_candidate(scene: Scene<'_>, candidate: &Candidate) -> Vec<Finding> {
 }
 
 /// What is found about a declaration, and about the definitions that it names as far as it is concerned.
-fn about<'s>(scene: Scene<'s>, declaration: Declaration<'s>, subject: &Subject) -> Vec<Finding> {
+fn about<'s>(
+    layouts: &Rc<Layouts<'s>>,
+    scene: Scene<'s>,
+    declaration: Declaration<'s>,
+    subject: &Subject,
+) -> Vec<Finding> {
     if declaration.subject() != *subject {
         // A StorageNetwork counts in its place.
         return Vec::new();
@@ -130,7 +138,7 @@ fn about<'s>(scene: Scene<'s>, declaration: Declaration<'s>, subject: &Subject) 
     let mut named: Vec<&AttachmentRef> = declaration.attached().map(|network| &network.selection.attachment).collect();
     named.sort();
     named.dedup();
-    let checker = Checker::new(scene, |other| named.contains(&other));
+    let checker = Checker::new(layouts, scene, |other| named.contains(&other));
     let mut findings = checker.of_declaration(declaration);
     for name in named {
         findings.extend(checker.concerning(name).into_iter().filter(|finding| finding.concerns(subject)));
@@ -140,21 +148,26 @@ fn about<'s>(scene: Scene<'s>, declaration: Declaration<'s>, subject: &Subject) 
 
 impl<'s> Checker<'s> {
     /// A checker that knows who uses the definitions that are `wanted`.
-    pub(super) fn new(scene: Scene<'s>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> Self {
+    pub(super) fn new(
+        layouts: &Rc<Layouts<'s>>,
+        scene: Scene<'s>,
+        wanted: impl Fn(&AttachmentRef) -> bool + Copy,
+    ) -> Self {
         let mut uses: HashMap<&AttachmentRef, Vec<Use<'s>>> = HashMap::new();
-        for user in users_of(scene, wanted) {
+        for user in users_of(layouts, scene, wanted) {
             uses.entry(&user.network.selection.attachment).or_default().push(user);
         }
         // Clusters are kept in no particular order, and sentences name them in one.
         for uses in uses.values_mut() {
             uses.sort_by(|one, other| one.order().cmp(&other.order()));
         }
-        Self { scene, uses, together: RefCell::default(), reach: Reach::Some(OnceCell::new()) }
+        Self { scene, layouts: Rc::clone(layouts), uses, reach: Reach::Some(OnceCell::new()) }
     }
 
     /// A checker that knows who uses whatever definition.
     fn of_all(scene: Scene<'s>) -> Self {
-        Self { reach: Reach::All(overlap::segments(scene)), ..Self::new(scene, |_| true) }
+        let layouts = Layouts::new(scene.snapshot().settings());
+        Self { reach: Reach::All(overlap::segments(scene)), ..Self::new(&layouts, scene, |_| true) }
     }
 
     pub(super) fn settings(&self) -> &'s Settings {
@@ -166,6 +179,11 @@ impl<'s> Checker<'s> {
         self.uses.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The first use of each declaration that uses a definition.
+    fn users_of(&self, name: &AttachmentRef) -> impl Iterator<Item = &Use<'s>> {
+        by_declarer(self.uses_of(name)).filter_map(<[_]>::first)
+    }
+
     /// Whether anybody uses a definition, also one that was not wanted.
     pub(super) fn is_used(&self, name: &AttachmentRef) -> bool {
         if !self.uses_of(name).is_empty() {
@@ -174,8 +192,8 @@ impl<'s> Checker<'s> {
         match &self.reach {
             Reach::All(_) => false,
             Reach::Some(used) => {
-                let all =
-                    || users_of(self.scene, |_| true).map(|user| user.network.selection.attachment.clone()).collect();
+                let all = || users_of(&self.layouts, self.scene, |_| true);
+                let all = || all().map(|user| user.network.selection.attachment.clone()).collect();
                 used.get_or_init(all).contains(name)
             }
         }
@@ -185,12 +203,8 @@ impl<'s> Checker<'s> {
     /// say.
     pub(super) fn together_with(&self, name: &AttachmentRef) -> HashSet<&'s AttachmentRef> {
         let mut together = HashSet::new();
-        let mut cache = self.together.borrow_mut();
-        // The uses of one declaration follow each other.
-        for uses in self.uses_of(name).chunk_by(|one, other| one.declarer() == other.declarer()) {
-            let Some(user) = uses.first() else { continue };
-            let known = cache.entry(user.declarer()).or_insert_with(|| of_one_pod(user.declaration, self.settings()));
-            together.extend(known.get(name).into_iter().flatten());
+        for user in self.users_of(name) {
+            together.extend(self.layouts.of(user.declaration).together_with(name));
         }
         together
     }
@@ -236,45 +250,37 @@ impl<'s> Checker<'s> {
 }
 
 /// Every use of the definitions that are `wanted`.
-fn users_of(scene: Scene<'_>, wanted: impl Fn(&AttachmentRef) -> bool + Copy) -> impl Iterator<Item = Use<'_>> {
+fn users_of<'s>(
+    layouts: &Layouts<'s>,
+    scene: Scene<'s>,
+    wanted: impl Fn(&AttachmentRef) -> bool + Copy,
+) -> impl Iterator<Item = Use<'s>> {
     let declarations = scene.declarations_with(wanted).filter(move |declaration| scene.is_in_effect(*declaration));
     declarations.flat_map(move |declaration| {
         let named = declaration.attached().any(|network| wanted(&network.selection.attachment));
-        let used = if named { declaration.used(scene.snapshot().settings()) } else { Vec::new() };
-        let used = used.into_iter().filter(move |network| wanted(&network.selection.attachment));
-        used.map(move |network| Use { declaration, network })
+        let layout = named.then(|| layouts.of(declaration));
+        let used = layout.iter().flat_map(|layout| &layout.used);
+        let used = used.filter(|network| wanted(&network.selection.attachment));
+        used.map(|network| Use { declaration, network: *network }).collect::<Vec<_>>()
     })
-}
-
-/// The definitions that some pod has together with each that is declared.
-fn of_one_pod<'s>(declaration: Declaration<'s>, settings: &Settings) -> Together<'s> {
-    let mut together = Together::new();
-    for set in declaration.on_one_pod(settings) {
-        let names = || set.iter().map(|network| &network.selection.attachment);
-        for name in names() {
-            together.entry(name).or_default().extend(names());
-        }
-    }
-    together
 }
 
 impl<'s> Use<'s> {
     /// By who declares it, and for what.
-    fn order(&self) -> (&'s str, &'s ObjectName, Place<'s>) {
-        let (kind, id) = self.declarer();
-        (kind, id, self.network.place)
+    fn order(&self) -> ((&'s str, &'s ObjectName, &'s str), Place<'s>) {
+        (self.declarer(), self.network.place)
     }
 
-    /// Who declares it: kind, and namespace and name.
-    fn declarer(&self) -> (&'s str, &'s ObjectName) {
+    /// Who declares it: kind, namespace and name, and group.
+    fn declarer(&self) -> (&'s str, &'s ObjectName, &'s str) {
         match self.declaration.declarer {
-            Declarer::Cluster(cluster) => (&cluster.kind, &cluster.id),
-            Declarer::StorageNetwork(network) => (api::KIND, &network.id),
+            Declarer::Cluster(cluster) => (&cluster.kind, &cluster.id, &cluster.group),
+            Declarer::StorageNetwork(network) => (api::KIND, &network.id, api::GROUP),
         }
     }
 }
 
-impl Used<'_> {
+impl Used<'_, '_> {
     pub(super) fn subject(&self) -> Subject {
         Subject::definition(self.name)
     }
@@ -290,6 +296,12 @@ impl Used<'_> {
     }
 }
 
+/// The uses of each declaration.
+pub(super) fn by_declarer<'c, 's>(uses: &'c [Use<'s>]) -> impl Iterator<Item = &'c [Use<'s>]> {
+    // They follow each other.
+    uses.chunk_by(|one, other| one.declarer() == other.declarer())
+}
+
 /// Who uses a definition, each once.
 pub(super) fn users(uses: &[Use<'_>]) -> Vec<Subject> {
     let mut users: Vec<Subject> = uses.iter().map(|user| Subject::declarer(user.declaration.declarer)).collect();
@@ -303,16 +315,18 @@ pub(super) fn in_words(uses: &[Use<'_>]) -> String {
     /// As many as a sentence can bear.
     const NAMED: usize = 3;
     // Of hundreds, only those that are named are put into words.
-    let mut seen: HashSet<(&str, &ObjectName, Option<&NetworkKey>)> = HashSet::new();
-    let mut named: Vec<String> = Vec::new();
-    for user in uses {
-        let (kind, id) = user.declarer();
-        if seen.insert((kind, id, user.network.key())) && named.len() < NAMED {
-            let key = user.network.key().map_or("defaultNetwork", |key| key.as_str());
-            named.push(format!("{} ({key})", user.declaration.declarer));
+    let (mut named, mut count): (Vec<String>, usize) = (Vec::new(), 0);
+    for uses in by_declarer(uses) {
+        let mut seen: BTreeSet<Option<&NetworkKey>> = BTreeSet::new();
+        for user in uses {
+            if seen.insert(user.network.key()) && named.len() < NAMED {
+                let key = user.network.key().map_or("defaultNetwork", |key| key.as_str());
+                named.push(format!("{} ({key})", user.declaration.declarer));
+            }
         }
+        count += seen.len();
     }
-    match seen.len().saturating_sub(NAMED) {
+    match count.saturating_sub(NAMED) {
         0 => named.join(" and "),
         more => format!("{} and {more} more", named.join(", ")),
     }

@@ -1,6 +1,6 @@
 //! Who declares which networks, for which pods: a cluster's own resource and a StorageNetwork looked at in one way.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ptr;
 
 use super::finding::Subject;
 use super::pods::Networks;
@@ -51,6 +51,14 @@ impl<'s> Declaration<'s> {
     #[must_use]
     pub fn subject(self) -> Subject {
         Subject::declarer(self.declarer)
+    }
+
+    /// Where the object lies that declares, which tells it from every other for as long as it is there.
+    pub(super) fn identity(self) -> *const () {
+        match self.declarer {
+            Declarer::Cluster(cluster) => ptr::from_ref(cluster).cast(),
+            Declarer::StorageNetwork(network) => ptr::from_ref(network).cast(),
+        }
     }
 
     /// The namespace of its pods.
@@ -105,61 +113,6 @@ impl<'s> Declaration<'s> {
         })
     }
 
-    /// Of these, those that some pod is attached to: its role has the key, and its provider looks definitions up. Under a host
-    /// network that is enforced there are none, but for roles with a provider of their own.
-    #[must_use]
-    pub fn used(self, settings: &Settings) -> Vec<DeclaredNetwork<'s>> {
-        self.used_among(&self.on_one_pod(settings), settings)
-    }
-
-    /// The same, where it is known already what pods have together.
-    pub(super) fn used_among(self, sets: &[Vec<DeclaredNetwork<'s>>], settings: &Settings) -> Vec<DeclaredNetwork<'s>> {
-        let used: HashSet<*const NetworkSelection> =
-            sets.iter().flatten().map(|network| std::ptr::from_ref(network.selection)).collect();
-        let is_used = |network: &DeclaredNetwork<'s>| match network.place {
-            Place::Key(_) | Place::Nodes(..) => used.contains(&std::ptr::from_ref(network.selection)),
-            Place::Default => {
-                let is_enforced = self.system.is_some() && settings.enforce_host_network;
-                !is_enforced && matches!(self.provider(), Provider::Attach(_))
-            }
-        };
-        self.attached().filter(is_used).collect()
-    }
-
-    /// The networks that pods have together: those of one role, on nodes that nothing is said about or that one entry fits. Each
-    /// set once, however many pods have it.
-    #[must_use]
-    pub fn on_one_pod(self, settings: &Settings) -> Vec<Vec<DeclaredNetwork<'s>>> {
-        let Ok(networks) = self.networks() else { return Vec::new() };
-        let declared: HashMap<*const NetworkSelection, DeclaredNetwork<'s>> =
-            self.attached().map(|network| (std::ptr::from_ref(network.selection), network)).collect();
-        if declared.is_empty() {
-            return Vec::new();
-        }
-        let all_nodes = networks.nodes();
-        let mut sets: Vec<Vec<DeclaredNetwork<'s>>> = Vec::new();
-        let mut seen: HashSet<Vec<*const NetworkSelection>> = HashSet::new();
-        for pods in networks.pods(self.system, settings) {
-            if pods.plugin.names() != Names::AttachmentDefinitions {
-                continue;
-            }
-            for nodes in &all_nodes {
-                let mut set: Vec<*const NetworkSelection> = Vec::with_capacity(pods.keys.len());
-                for (_, selection) in pods.keys.iter().filter_map(|key| networks.behind(key, self.system, nodes)) {
-                    let selection = std::ptr::from_ref(selection);
-                    if !set.contains(&selection) {
-                        set.push(selection);
-                    }
-                }
-                if !seen.contains(&set) {
-                    sets.push(set.iter().filter_map(|selection| declared.get(selection).copied()).collect());
-                    seen.insert(set);
-                }
-            }
-        }
-        sets
-    }
-
     /// Whether more than one pod gets the network of a place at a time, for certain. On one node alone there may be one pod alone,
     /// pods that somebody selects by labels may be one, and so may those of a cluster that says it has no more.
     #[must_use]
@@ -172,23 +125,6 @@ impl<'s> Declaration<'s> {
     #[must_use]
     pub fn says_hosts(self) -> bool {
         self.kind().is_some_and(|kind| !kind.size.hosts.is_empty())
-    }
-
-    /// The roles of the pods that get the network of each key, in the order of the system.
-    #[must_use]
-    pub fn roles(self, settings: &Settings) -> BTreeMap<&'s NetworkKey, Vec<&'s str>> {
-        let mut roles: BTreeMap<&'s NetworkKey, Vec<&'s str>> = BTreeMap::new();
-        let Ok(networks) = self.networks() else { return roles };
-        let all_nodes = networks.nodes();
-        for pods in networks.pods(self.system, settings) {
-            let pairs = all_nodes.iter().flat_map(|nodes| pods.keys.iter().map(move |key| (nodes, *key)));
-            let keys: BTreeSet<&NetworkKey> =
-                pairs.filter_map(|(nodes, key)| networks.behind(key, self.system, nodes)).map(|(key, _)| key).collect();
-            for key in keys {
-                roles.entry(key).or_default().extend(&pods.roles);
-            }
-        }
-        roles
     }
 
     /// Where a network stands in the object.

@@ -4,6 +4,7 @@ use super::address_ranges;
 use super::checker::Checker;
 use super::declaration::{Declaration, DeclaredNetwork, Place};
 use super::finding::{Finding, Subject};
+use super::layout::Layout;
 use super::overlap::has_family;
 use super::pods::{Networks, Obstacle};
 use super::rivals::{Neighbours, Rival};
@@ -16,33 +17,18 @@ use crate::world::{
     AttachmentState, Cluster, Declarer, DeviceResources, Isolation, Knowledge, Mode, StorageNetwork, Target,
 };
 
-/// Everything that is found in one declaration, but for those that stand in its way.
+/// Everything that is found in one declaration, but for what stands in its way.
 pub(super) fn findings<'s>(checker: &Checker<'s>, declaration: Declaration<'s>) -> Vec<Finding> {
     let mut found = Found { checker, declaration, findings: Vec::new() };
-    found.problems();
-    if let Declarer::StorageNetwork(network) = declaration.declarer {
-        found.reference_to_cluster(network);
-    }
-    let Ok(networks) = declaration.networks() else { return found.findings };
-    // What nothing comes of is wrong in no other way.
-    if !checker.scene.is_in_effect(declaration) {
-        return found.findings;
-    }
-    found.host_network();
-    found.unused(networks);
-    let sets = declaration.on_one_pod(checker.settings());
-    let used = declaration.used_among(&sets, checker.settings());
-    for network in &used {
-        found.reference(*network);
-        found.request(*network);
-    }
-    found.pods(networks);
-    found.together(&sets);
-    found.nodes(&used);
-    if matches!(declaration.declarer, Declarer::Cluster(_)) {
-        found.address_ranges(networks, &used);
-    }
-    found.devices(&used);
+    found.of_itself();
+    found.of_definitions();
+    found.findings
+}
+
+/// Of these, those that attachment definitions have a part in.
+pub(super) fn findings_with_definitions<'s>(checker: &Checker<'s>, declaration: Declaration<'s>) -> Vec<Finding> {
+    let mut found = Found { checker, declaration, findings: Vec::new() };
+    found.of_definitions();
     found.findings
 }
 
@@ -95,6 +81,51 @@ pub(super) struct Found<'c, 's> {
 }
 
 impl<'s> Found<'_, 's> {
+    /// What no definition has a part in.
+    fn of_itself(&mut self) {
+        self.problems();
+        if let Declarer::StorageNetwork(network) = self.declaration.declarer {
+            self.reference_to_cluster(network);
+        }
+        let Some(networks) = self.in_effect() else { return };
+        self.host_network();
+        self.pods(networks, &self.checker.layouts.of(self.declaration));
+        if self.may_declare_ranges() {
+            self.family(networks);
+            self.ranges_to_declare();
+        }
+    }
+
+    fn of_definitions(&mut self) {
+        let Some(networks) = self.in_effect() else { return };
+        let layout = self.checker.layouts.of(self.declaration);
+        self.unused(&layout);
+        for network in &layout.used {
+            self.reference(*network);
+            self.request(*network);
+        }
+        self.together(&layout.sets);
+        self.nodes(&layout.used);
+        if self.may_declare_ranges() {
+            for network in &layout.used {
+                self.families(networks, *network);
+                self.declared_ranges(networks, *network);
+            }
+        }
+        self.devices(&layout.used);
+    }
+
+    /// What is declared, where it is valid and something comes of it; what nothing comes of is wrong in no other way.
+    fn in_effect(&self) -> Option<Networks<'s>> {
+        self.declaration.networks().ok().filter(|_| self.checker.scene.is_in_effect(self.declaration))
+    }
+
+    /// Whether it is a cluster's own, whose resource has a place for address ranges.
+    fn may_declare_ranges(&self) -> bool {
+        let has_place = self.declaration.kind().is_some_and(|kind| kind.address_ranges.is_some());
+        has_place && matches!(self.declaration.declarer, Declarer::Cluster(_))
+    }
+
     fn add(&mut self, rule: Rule, field: &str, fault: String, mend: &str) {
         self.add_at(rule, field, fault, mend, &[]);
     }
@@ -138,19 +169,18 @@ impl<'s> Found<'_, 's> {
     }
 
     /// Networks that no pod gets, because no role has their key. (Rook takes unknown keys and looks at none of them.)
-    fn unused(&mut self, networks: Networks<'s>) {
+    fn unused(&mut self, layout: &Layout<'s>) {
         let (declaration, settings) = (self.declaration, self.checker.settings());
         let Some(system) = declaration.system.filter(|_| !settings.enforce_host_network) else { return };
-        let roles = declaration.roles(settings);
-        let mut keys: Vec<&str> = Vec::new();
-        for key in networks.pods(Some(system), settings).iter().flat_map(|pods| &pods.keys) {
-            if !keys.contains(&key.as_str()) {
-                keys.push(key.as_str());
-            }
-        }
         for network in declaration.attached() {
             let Some(key) = network.key() else { continue };
-            if !roles.contains_key(key) && system.client.as_ref() != Some(key) {
+            if !layout.has_pods_with(key) && system.client.as_ref() != Some(key) {
+                let mut keys: Vec<&str> = Vec::new();
+                for key in layout.pods.iter().flat_map(|pods| &pods.keys) {
+                    if !keys.contains(&key.as_str()) {
+                        keys.push(key.as_str());
+                    }
+                }
                 let known = if keys.is_empty() {
                     "no role gets any".to_owned()
                 } else {
@@ -240,11 +270,10 @@ impl<'s> Found<'_, 's> {
     }
 
     /// Whether the networks can be attached to pods of every role.
-    fn pods(&mut self, networks: Networks<'s>) {
+    fn pods(&mut self, networks: Networks<'s>, layout: &Layout<'s>) {
         let declaration = self.declaration;
-        let all_nodes = networks.nodes();
-        for pods in networks.pods(declaration.system, self.checker.settings()) {
-            for nodes in &all_nodes {
+        for pods in &*layout.pods {
+            for nodes in &layout.nodes {
                 let selections = pods.selections(networks, declaration.system, nodes, self.checker.settings());
                 let Some(obstacle) = pods.obstacle(networks, &selections, declaration.namespace()) else { continue };
                 let rule = match &obstacle {
@@ -288,23 +317,17 @@ impl<'s> Found<'_, 's> {
         self.add_with(Rule::FamiliesMixed, network.place, fault, mend, &[network.selection]);
     }
 
-    /// Whether declared ranges are those of the definitions, and could be declared where they are not. That is for a cluster with a
-    /// place for them in its own resource.
-    fn address_ranges(&mut self, networks: Networks<'s>, used: &[DeclaredNetwork<'s>]) {
-        if self.declaration.kind().is_none_or(|kind| kind.address_ranges.is_none()) {
-            return;
-        }
+    /// Whether the family of addresses is one.
+    fn family(&mut self, networks: Networks<'s>) {
         if networks.spec.addressing == Addressing::Unknown {
             let field = self.declaration.network_field("ipFamily");
             let fault = "there is no such family of addresses, and the API server refuses it".to_owned();
             self.add(Rule::FamiliesMixed, &field, fault, "write IPv4 or IPv6");
         }
-        for network in used {
-            self.families(networks, *network);
-            if let Some(key) = network.key() {
-                self.declared_ranges(networks, key, network.selection);
-            }
-        }
+    }
+
+    /// Whether ranges could be declared that are not.
+    fn ranges_to_declare(&mut self) {
         let offered = address_ranges::offered(self.checker.scene, self.declaration);
         if !offered.is_empty() {
             let field = self.declaration.network_field("addressRanges");
@@ -317,7 +340,9 @@ impl<'s> Found<'_, 's> {
     }
 
     /// Addresses outside of what is declared that some pod may be given, of the families that are declared at all.
-    fn declared_ranges(&mut self, networks: Networks<'s>, key: &NetworkKey, selection: &NetworkSelection) {
+    fn declared_ranges(&mut self, networks: Networks<'s>, network: DeclaredNetwork<'s>) {
+        let selection = network.selection;
+        let Some(key) = network.key() else { return };
         let Some(declared) = networks.spec.address_ranges.get(key).filter(|declared| !declared.is_empty()) else {
             return;
         };
@@ -356,8 +381,8 @@ impl<'s> Found<'_, 's> {
             (Mode::Enforce, DeviceResources::Add | DeviceResources::Skip) => (None, ""),
         };
         let declared = self.declaration.networks().map(|networks| &networks.spec.address_ranges);
-        let has_canary = self.declaration.kind().is_some_and(|kind| kind.address_ranges.is_some())
-            && matches!(self.declaration.declarer, Declarer::Cluster(_));
+        // Rook runs one wherever ranges could be declared and are not.
+        let has_canary = self.may_declare_ranges();
         for network in used {
             let Some(resource) =
                 self.definition(network.selection).and_then(|definition| definition.resource.as_deref())

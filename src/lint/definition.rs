@@ -41,7 +41,7 @@ pub(super) fn unreadable(name: &AttachmentRef, error: &AttachmentError, uses: &[
 }
 
 /// Everything that is found in one definition that Multus can load.
-pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
+pub(super) fn findings<'s>(checker: &Checker<'s>, used: Used<'_, 's>) -> Vec<Finding> {
     let mut found = Found { used, findings: Vec::new() };
     found.faults();
     if !used.uses.is_empty() {
@@ -75,12 +75,12 @@ fn has_no_addresses(definition: &AttachmentDefinition) -> bool {
     }
 }
 
-struct Found<'c> {
-    used: Used<'c>,
+struct Found<'c, 's> {
+    used: Used<'c, 's>,
     findings: Vec<Finding>,
 }
 
-impl Found<'_> {
+impl<'s> Found<'_, 's> {
     fn add(&mut self, rule: Rule, field: &str, fault: String, mend: &str) {
         let finding = Finding::new(rule, self.used.subject(), field, fault, mend);
         self.findings.push(finding.with(self.used.users()));
@@ -135,9 +135,9 @@ impl Found<'_> {
     fn device(&mut self) {
         let AttachmentDefinition { resource, resource_fault, .. } = self.used.definition;
         // A selection may name a device itself.
-        let is_asked_for = self.used.uses.iter().any(|user| user.network.selection.as_json().contains("deviceID"));
+        let is_asked_for = || self.used.uses.iter().any(|user| user.network.selection.as_json().contains("deviceID"));
         let needs_device = |plugin: &&Plugin| {
-            matches!(&*plugin.kind, "sriov" | "ib-sriov") && plugin.device.is_none() && !is_asked_for
+            matches!(&*plugin.kind, "sriov" | "ib-sriov") && plugin.device.is_none() && !is_asked_for()
         };
         let in_need = self.used.definition.plugin().filter(needs_device).filter(|_| resource.is_none());
         let (rule, fault) = match (in_need, resource_fault) {
@@ -201,7 +201,7 @@ impl Found<'_> {
     }
 
     /// Whether there are addresses for all pods. An address for everybody is a fault of its own.
-    fn room(&mut self, checker: &Checker<'_>) {
+    fn room(&mut self, checker: &Checker<'s>) {
         let ipam = &self.used.definition.ipam;
         let is_shared = |fault: &IpamFault| matches!(fault.problem, IpamProblem::SameForAll(_));
         if ipam.failure().is_some() || ipam.faults.iter().any(is_shared) {

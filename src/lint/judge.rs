@@ -4,12 +4,16 @@
 //! ([`Change::leaves_networks`]), and only what a change brings about is a reason to refuse it: an old fault must never keep
 //! anybody from writing a status, a finalizer, or the mend of another fault.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::change::{Change, Operation, Versions};
-use super::checker::{Checker, in_words, lint_candidate, users};
+use super::checker::{Checker, in_words, lint_candidate_with, users};
 use super::definition::{CONFIG, resource_field};
 use super::finding::{Finding, Subject};
+use super::layout::Layouts;
 use super::overlap::NAMED;
 use super::rule::Rule;
 use super::scene::{Candidate, Scene};
@@ -83,21 +87,26 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
         return Judgement { findings: Vec::new(), mode, subject };
     }
     let checks = &snapshot.settings().checks;
-    let found = |candidate: Option<&Candidate>| {
-        candidate.map(|candidate| lint_candidate(Scene::with(snapshot, candidate), candidate)).unwrap_or_default()
-    };
-    let now = found(versions.new.as_ref());
+    let layouts = Layouts::new(snapshot.settings());
+    let found = |candidate| lint_candidate_with(&layouts, Scene::with(snapshot, candidate), candidate);
+    let now = versions.new.as_ref().map(found).unwrap_or_default();
     let before = match change.operation {
         // What is not read has changed, such as the version of Ceph.
         Operation::Update if versions.read_the_same() => now.clone(),
-        Operation::Update if !now.is_empty() => found(versions.old.as_ref()),
+        Operation::Update if !now.is_empty() => versions.old.as_ref().map(found).unwrap_or_default(),
         Operation::Create | Operation::Update | Operation::Delete => Vec::new(),
     };
     // What could not be read hid whatever else was wrong.
     let was_read = versions.old.as_ref().is_none_or(Candidate::is_read);
     let mut findings: Vec<Judged> = Vec::new();
+    // Of a definition that many use, there may be as many findings as users.
+    let mut earlier: HashMap<(Rule, &Subject), Vec<&Finding>> = HashMap::new();
+    for finding in &before {
+        earlier.entry((finding.rule, &finding.subject)).or_default().push(finding);
+    }
     for finding in now {
-        let is_new = was_read && !before.iter().any(|earlier| is_same(earlier, &finding, subject.as_ref()));
+        let mut earlier = earlier.get(&(finding.rule, &finding.subject)).into_iter().flatten();
+        let is_new = was_read && !earlier.any(|earlier| is_same(earlier, &finding, subject.as_ref()));
         // Advice that was there already has been heard.
         if is_new || finding.rule.severity() != Severity::Advice {
             findings.push(Judged::new(finding, is_new, subject.as_ref(), checks.deny));
@@ -108,7 +117,7 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     let is_broken = findings.iter().any(|judged| judged.is_new && is_useless(judged));
     let forbidden = provider_change(change, &versions);
     findings.extend(forbidden.map(|finding| Judged::new(finding, true, subject.as_ref(), checks.deny)));
-    if let Some(TakenAway { finding, is_missed }) = taken_away(snapshot, change, &versions, is_broken) {
+    if let Some(TakenAway { finding, is_missed }) = taken_away(&layouts, snapshot, change, &versions, is_broken) {
         let is_kept = finding.rule == Rule::AttachmentInUse && is_missed && checks.in_use == InUse::Deny;
         let verdict = if is_kept { Verdict::Refused } else { Verdict::Said };
         findings.push(Judged { finding, verdict, is_new: true });
@@ -117,15 +126,14 @@ pub fn judge(snapshot: &Snapshot, change: &Change<'_>) -> Judgement {
     Judgement { findings, mode, subject }
 }
 
-/// Whether a finding was there before: of the same rule, in the same place and, where that is the changed object, about no others
-/// than then. The words may differ, because half a mend is one too, and a network that is too small stays so whatever number of
-/// pods a cluster has now.
+/// Whether a finding was there before, of those of its rule and subject: in the same place and, where that is the changed object,
+/// about no others than then. The words may differ, because half a mend is one too, and a network that is too small stays so
+/// whatever number of pods a cluster has now.
 fn is_same(earlier: &Finding, now: &Finding, changed: Option<&Subject>) -> bool {
-    let is_there = earlier.rule == now.rule && earlier.subject == now.subject && place(earlier) == place(now);
     let has_part = |other: &Subject| earlier.with.contains(other);
     // Where as many were named as ever are, others may come forward.
     let are_all_named = earlier.with.len() < NAMED;
-    is_there && (changed != Some(&now.subject) || !are_all_named || now.with.iter().all(has_part))
+    place(earlier) == place(now) && (changed != Some(&now.subject) || !are_all_named || now.with.iter().all(has_part))
 }
 
 /// The field without the numbers of entries, which change when one before it comes or goes.
@@ -174,14 +182,20 @@ fn provider_change(change: &Change<'_>, versions: &Versions<'_>) -> Option<Findi
 
 /// A definition that storage uses, and that is deleted or changed so that its pods notice.
 /// `is_broken` says whether something else is found that is new with the change, and keeps pods from working.
-fn taken_away(snapshot: &Snapshot, change: &Change<'_>, versions: &Versions<'_>, is_broken: bool) -> Option<TakenAway> {
+fn taken_away<'s>(
+    layouts: &Rc<Layouts<'s>>,
+    snapshot: &'s Snapshot,
+    change: &Change<'_>,
+    versions: &'s Versions<'s>,
+    is_broken: bool,
+) -> Option<TakenAway> {
     let Some(Candidate::Attachment(name, old)) = &versions.old else { return None };
     let new = match (&versions.new, change.operation) {
         (_, Operation::Delete) => None,
         (Some(Candidate::Attachment(_, new)), Operation::Update) => new.as_ref(),
         (_, Operation::Create | Operation::Update) => return None,
     };
-    let checker = Checker::new(Scene::of(snapshot), |other| other == name);
+    let checker = Checker::new(layouts, Scene::of(snapshot), |other| other == name);
     let uses = checker.uses_of(name);
     if uses.is_empty() {
         return None;

@@ -13,6 +13,7 @@ mod declared;
 mod definition;
 mod finding;
 mod judge;
+mod layout;
 pub mod networks;
 mod overlap;
 mod pods;

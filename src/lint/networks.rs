@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::address_ranges::{self, LeftOut, Ranges};
 use super::declaration::{Declaration, Place};
+use super::layout::Layout;
 use super::scene::Scene;
 use crate::network::{AttachmentRef, NetworkKey};
 use crate::world::{AttachmentState, Snapshot};
@@ -57,9 +58,9 @@ pub fn networks(snapshot: &Snapshot, which: Which) -> Vec<Listed<'_>> {
     let scene = Scene::of(snapshot);
     let mut users: BTreeMap<AttachmentRef, Vec<User<'_>>> = BTreeMap::new();
     for declaration in scene.declarations().filter(|declaration| scene.is_in_effect(*declaration)) {
-        let roles_of = declaration.roles(snapshot.settings());
-        for network in declaration.used(snapshot.settings()) {
-            let roles = network.key().and_then(|key| roles_of.get(key)).cloned().unwrap_or_default();
+        let layout = Layout::of(declaration, snapshot.settings());
+        for network in &layout.used {
+            let roles = network.key().map(|key| layout.roles_of(key).collect()).unwrap_or_default();
             let user = User { declaration, place: network.place, roles };
             users.entry(network.selection.attachment.clone()).or_default().push(user);
         }

@@ -84,7 +84,7 @@ impl<'s> Placed<'s> {
 }
 
 /// What is found in the addresses of one definition that storage uses, and in what surrounds it.
-pub(super) fn findings(checker: &Checker<'_>, used: Used<'_>) -> Vec<Finding> {
+pub(super) fn findings(checker: &Checker<'_>, used: Used<'_, '_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut add = |rule, fault, mend: &str| {
         findings.push(Finding::new(rule, used.subject(), IPAM, fault, mend).with(used.users()));

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::declaration::{DeclaredNetwork, Place};
 use crate::network::provider::{Clash, ClashWith, Names};
 use crate::network::{MetaPlugin, NetworkKey, NetworkSelection, NetworkSpec, Provider};
 use crate::storage::{Selector, System, Treatment, keys_behind};
@@ -35,8 +36,8 @@ pub struct Pods<'s> {
 pub struct Nodes<'s> {
     /// The entry that they are of; none for those that nothing is said about.
     pub entry: Option<&'s NodeInterfaces>,
-    /// All entries that fit them, in order.
-    fitting: Vec<&'s NodeInterfaces>,
+    /// All entries that fit them, in order, each with its index.
+    fitting: Vec<(usize, &'s NodeInterfaces)>,
 }
 
 impl<'s> Networks<'s> {
@@ -49,18 +50,24 @@ impl<'s> Networks<'s> {
         }
     }
 
-    /// What is declared for `key` on some nodes: under the key itself or under what it falls back to. The key that it stands under
-    /// comes first.
+    /// What is declared for `key` on some nodes: under the key itself or under what it falls back to.
     #[must_use]
     pub fn behind(
         self,
         key: &'s NetworkKey,
         system: Option<&'s System>,
         nodes: &Nodes<'s>,
-    ) -> Option<(&'s NetworkKey, &'s NetworkSelection)> {
+    ) -> Option<DeclaredNetwork<'s>> {
         keys_behind(system, key).find_map(|behind| {
-            let mut on_nodes = nodes.fitting.iter().filter_map(|nodes| nodes.selections.get_key_value(behind));
-            on_nodes.next().or_else(|| self.spec.selections.get_key_value(behind))
+            let on_nodes = nodes.fitting.iter().find_map(|(index, nodes)| {
+                let (key, selection) = nodes.selections.get_key_value(behind)?;
+                Some(DeclaredNetwork { selection, place: Place::Nodes(*index, key) })
+            });
+            let on_all = || {
+                let (key, selection) = self.spec.selections.get_key_value(behind)?;
+                Some(DeclaredNetwork { selection, place: Place::Key(key) })
+            };
+            on_nodes.or_else(on_all)
         })
     }
 
@@ -75,10 +82,10 @@ impl<'s> Networks<'s> {
     pub fn nodes(self) -> Vec<Nodes<'s>> {
         let entries = self.node_interfaces();
         let of_entry = |entry: Option<&'s NodeInterfaces>| {
-            let fits = |other: &&NodeInterfaces| {
+            let fits = |(_, other): &(usize, &NodeInterfaces)| {
                 entry.is_some_and(|entry| other.selector.is_everything() || other.selector == entry.selector)
             };
-            Nodes { entry, fitting: entries.iter().filter(fits).collect() }
+            Nodes { entry, fitting: entries.iter().enumerate().filter(fits).collect() }
         };
         std::iter::once(None).chain(entries.iter().map(Some)).map(of_entry).collect()
     }
@@ -166,12 +173,13 @@ impl<'s> Pods<'s> {
         };
         let mut selections: Vec<Cow<'s, NetworkSelection>> = Vec::new();
         for key in &self.keys {
-            let is_new = |(_, found): &(&NetworkKey, &NetworkSelection)| {
-                !selections.iter().any(|earlier| found.is_met_by(earlier, earlier.interface.as_deref()))
+            let is_new = |network: &DeclaredNetwork<'_>| {
+                !selections.iter().any(|earlier| network.selection.is_met_by(earlier, earlier.interface.as_deref()))
             };
-            if let Some((behind, found)) = networks.behind(key, system, nodes).filter(is_new) {
-                let name =
-                    template.filter(|_| found.interface.is_none()).and_then(|template| template.name(behind).ok());
+            if let Some(network) = networks.behind(key, system, nodes).filter(is_new) {
+                let found = network.selection;
+                let template = template.filter(|_| found.interface.is_none()).zip(network.key());
+                let name = template.and_then(|(template, key)| template.name(key).ok());
                 let named = name.and_then(|name| found.with_interface(&name));
                 selections.push(named.map_or(Cow::Borrowed(found), Cow::Owned));
             }

@@ -3,8 +3,7 @@
 //! What a cluster's spec names is certain, and what Rook advises beyond that is only counted where the cluster says on how many
 //! hosts it runs. What cannot be counted is never too much.
 
-use super::checker::{Checker, Use, Used};
-use super::finding::Subject;
+use super::checker::{Checker, Use, Used, by_declarer};
 use super::pods::Networks;
 use crate::network::ipam::{Capacity, Scope};
 
@@ -33,7 +32,7 @@ struct Room {
 }
 
 /// What there is too little of, if anything.
-pub(super) fn lack(checker: &Checker<'_>, used: &Used<'_>) -> Option<Lack> {
+pub(super) fn lack<'s>(checker: &Checker<'s>, used: &Used<'_, 's>) -> Option<Lack> {
     let nodes = used.definition.ipam.nodes();
     let (addresses, per) = match used.definition.capacity() {
         Capacity::Pods { most, per } => (u64::from(most), per),
@@ -45,22 +44,18 @@ pub(super) fn lack(checker: &Checker<'_>, used: &Used<'_>) -> Option<Lack> {
     if room.is_enough(used) {
         return None;
     }
-    let mut needs: Vec<(Subject, Needed)> = Vec::new();
-    for user in used.uses {
-        let (subject, needed) = (user.declaration.subject(), needed(checker, user));
-        // The uses of one declaration follow each other.
-        match needs.last_mut() {
-            Some((last, counted)) if *last == subject => *counted = counted.max(needed),
-            Some(_) | None => needs.push((subject, needed)),
-        }
+    let mut needs: Vec<(&Use<'_>, Needed)> = Vec::new();
+    for uses in by_declarer(used.uses) {
+        let needed = uses.iter().map(|user| needed(checker, user)).fold(Needed::default(), Needed::max);
+        needs.extend(uses.first().map(|user| (user, needed)));
     }
     let larger = "give a larger range, or exclude less";
     // Clusters may share hosts, so that one alone has to need too many.
-    if let Some((subject, needed)) = needs.iter().max_by_key(|(_, needed)| needed.hosts)
+    if let Some((user, needed)) = needs.iter().max_by_key(|(_, needed)| needed.hosts)
         && needed.hosts > room.nodes
     {
         let (has, runs) = (count(room.nodes, "node"), count(needed.hosts, "host"));
-        let fault = format!("it has shares for {has}, and {subject} runs on {runs}");
+        let fault = format!("it has shares for {has}, and {} runs on {runs}", user.declaration.declarer);
         return Some(Lack { fault, mend: "give a larger range, or smaller shares" });
     }
     let needed = needs.into_iter().fold(Needed::default(), |sum, (_, needed)| sum.plus(needed));
@@ -91,7 +86,7 @@ pub(super) fn lack(checker: &Checker<'_>, used: &Used<'_>) -> Option<Lack> {
 
 impl Room {
     /// Whether there is more than anybody could need. Who exactly needs how many takes longer to find out, and mostly need not be.
-    fn is_enough(self, used: &Used<'_>) -> bool {
+    fn is_enough(self, used: &Used<'_, '_>) -> bool {
         let clusters = || used.uses.iter().filter_map(|user| user.declaration.cluster);
         let pods = clusters().map(|cluster| {
             let named = cluster.size.roles.iter().map(|(_, pods)| *pods).chain([cluster.size.members]);
@@ -152,7 +147,7 @@ impl Needed {
 
 /// How many pods of a cluster want an address: for certain those that its spec names, and with room for more where it says on how
 /// many hosts it runs. Of a network that one role alone has, or that some nodes have, nothing is certain.
-fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
+fn needed<'s>(checker: &Checker<'s>, user: &Use<'s>) -> Needed {
     let declaration = user.declaration;
     let (Some(cluster), Some(key)) = (declaration.cluster, user.network.key()) else { return Needed::default() };
     let says_otherwise = |networks: Networks<'_>| {
@@ -166,9 +161,15 @@ fn needed(checker: &Checker<'_>, user: &Use<'_>) -> Needed {
         return Needed { certain: cluster.size.members, ..Needed::default() };
     }
     let hosts = cluster.size.hosts;
-    match declaration.roles(checker.settings()).get(key).map(Vec::as_slice).unwrap_or_default() {
-        [] => Needed::default(),
-        [role] => Needed { certain: cluster.size.of_role(role), advised: hosts.saturating_mul(OSDS_PER_HOST), hosts },
-        _ => Needed { certain: cluster.size.members, advised: hosts.saturating_mul(PODS_PER_HOST), hosts },
+    let layout = checker.layouts.of(declaration);
+    let mut roles = layout.roles_of(key);
+    match (roles.next(), roles.next()) {
+        (None, _) => Needed::default(),
+        (Some(role), None) => {
+            Needed { certain: cluster.size.of_role(role), advised: hosts.saturating_mul(OSDS_PER_HOST), hosts }
+        }
+        (Some(_), Some(_)) => {
+            Needed { certain: cluster.size.members, advised: hosts.saturating_mul(PODS_PER_HOST), hosts }
+        }
     }
 }
