@@ -296,9 +296,8 @@ impl Used<'_, '_> {
     }
 }
 
-/// The uses of each declaration.
+/// The uses of each declaration, out of those of one definition, in which they follow each other ([`Checker::uses_of`]).
 pub(super) fn by_declarer<'c, 's>(uses: &'c [Use<'s>]) -> impl Iterator<Item = &'c [Use<'s>]> {
-    // They follow each other.
     uses.chunk_by(|one, other| one.declarer() == other.declarer())
 }
 

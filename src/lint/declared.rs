@@ -1,5 +1,7 @@
 //! Rules about what is declared: by a cluster's own resource, or by a StorageNetwork.
 
+use std::collections::HashSet;
+
 use super::address_ranges;
 use super::checker::Checker;
 use super::declaration::{Declaration, DeclaredNetwork, Place};
@@ -25,7 +27,7 @@ pub(super) fn findings<'s>(checker: &Checker<'s>, declaration: Declaration<'s>) 
     found.findings
 }
 
-/// Of these, those that attachment definitions have a part in.
+/// Of these, those that name attachment definitions beside the declaration ([`Finding::with`]).
 pub(super) fn findings_with_definitions<'s>(checker: &Checker<'s>, declaration: Declaration<'s>) -> Vec<Finding> {
     let mut found = Found { checker, declaration, findings: Vec::new() };
     found.of_definitions();
@@ -81,7 +83,7 @@ pub(super) struct Found<'c, 's> {
 }
 
 impl<'s> Found<'_, 's> {
-    /// What no definition has a part in.
+    /// What names no definition beside the declaration.
     fn of_itself(&mut self) {
         self.problems();
         if let Declarer::StorageNetwork(network) = self.declaration.declarer {
@@ -89,13 +91,14 @@ impl<'s> Found<'_, 's> {
         }
         let Some(networks) = self.in_effect() else { return };
         self.host_network();
-        self.pods(networks, &self.checker.layouts.of(self.declaration));
+        self.pods(networks);
         if self.may_declare_ranges() {
             self.family(networks);
             self.ranges_to_declare();
         }
     }
 
+    /// What names definitions beside it.
     fn of_definitions(&mut self) {
         let Some(networks) = self.in_effect() else { return };
         let layout = self.checker.layouts.of(self.declaration);
@@ -104,7 +107,7 @@ impl<'s> Found<'_, 's> {
             self.reference(*network);
             self.request(*network);
         }
-        self.together(&layout.sets);
+        self.together(&layout.sets());
         self.nodes(&layout.used);
         if self.may_declare_ranges() {
             for network in &layout.used {
@@ -172,30 +175,23 @@ impl<'s> Found<'_, 's> {
     fn unused(&mut self, layout: &Layout<'s>) {
         let (declaration, settings) = (self.declaration, self.checker.settings());
         let Some(system) = declaration.system.filter(|_| !settings.enforce_host_network) else { return };
-        for network in declaration.attached() {
-            let Some(key) = network.key() else { continue };
-            if !layout.has_pods_with(key) && system.client.as_ref() != Some(key) {
-                let mut keys: Vec<&str> = Vec::new();
-                for key in layout.pods.iter().flat_map(|pods| &pods.keys) {
-                    if !keys.contains(&key.as_str()) {
-                        keys.push(key.as_str());
-                    }
-                }
-                let known = if keys.is_empty() {
-                    "no role gets any".to_owned()
-                } else {
-                    format!("roles have {}", keys.join(" and "))
-                };
-                let fault =
-                    format!("no role of {} has the key {key}, so no pod gets this network; {known}", system.name);
-                self.add_with(
-                    Rule::NetworkUnused,
-                    network.place,
-                    fault,
-                    "mend the key, or leave it out",
-                    &[network.selection],
-                );
-            }
+        let is_unused = |key: &NetworkKey| !layout.has_pods_with(key) && system.client.as_ref() != Some(key);
+        let unused = declaration.attached().filter_map(|network| Some((network, network.key()?)));
+        let unused: Vec<(DeclaredNetwork<'s>, &NetworkKey)> = unused.filter(|(_, key)| is_unused(key)).collect();
+        if unused.is_empty() {
+            return;
+        }
+        let mut seen: HashSet<&NetworkKey> = HashSet::new();
+        let keys = layout.pods.iter().flat_map(|pods| &pods.keys).filter(|key| seen.insert(key));
+        let keys: Vec<&str> = keys.map(|key| key.as_str()).collect();
+        let known = match keys[..] {
+            [] => "no role gets any".to_owned(),
+            [..] => format!("roles have {}", keys.join(" and ")),
+        };
+        for (network, key) in unused {
+            let fault = format!("no role of {} has the key {key}, so no pod gets this network; {known}", system.name);
+            let mend = "mend the key, or leave it out";
+            self.add_with(Rule::NetworkUnused, network.place, fault, mend, &[network.selection]);
         }
     }
 
@@ -270,10 +266,12 @@ impl<'s> Found<'_, 's> {
     }
 
     /// Whether the networks can be attached to pods of every role.
-    fn pods(&mut self, networks: Networks<'s>, layout: &Layout<'s>) {
+    fn pods(&mut self, networks: Networks<'s>) {
         let declaration = self.declaration;
+        let layout = self.checker.layouts.of(declaration);
+        let all_nodes = networks.nodes();
         for pods in &*layout.pods {
-            for nodes in &layout.nodes {
+            for nodes in &all_nodes {
                 let selections = pods.selections(networks, declaration.system, nodes, self.checker.settings());
                 let Some(obstacle) = pods.obstacle(networks, &selections, declaration.namespace()) else { continue };
                 let rule = match &obstacle {

@@ -1,10 +1,10 @@
 //! Which pods get which networks of a declaration, worked out once for all the rules that ask.
 //!
 //! A definition may have hundreds of users, and each of them is asked the same several times: [`Layouts`] remembers, and knows that
-//! all clusters of one system which leave roles and nodes alone have the same pods.
+//! what clusters of one system declare themselves, which is nothing of roles, is for the same pods where the provider is the same.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ptr;
 use std::rc::Rc;
 
@@ -16,14 +16,11 @@ use crate::storage::System;
 use crate::world::Settings;
 
 /// Which pods get which networks of one declaration. Where the declaration is invalid, none gets any.
+///
+/// What a layout keeps does not grow with the product of roles and nodes, which may be large.
 pub(super) struct Layout<'s> {
     /// The pods that get networks.
     pub(super) pods: Rc<[Pods<'s>]>,
-    /// The nodes that networks may differ on.
-    pub(super) nodes: Vec<Nodes<'s>>,
-    /// The networks that pods have together: those of one role, on nodes that nothing is said about or that one entry fits. Each
-    /// set once, however many pods have it. Only networks that name an attachment definition.
-    pub(super) sets: Vec<Vec<DeclaredNetwork<'s>>>,
     /// The networks that some pod is attached to, by their places: its role has the key, and its provider looks definitions up.
     /// Under a host network that is enforced there are none, but for roles with a provider of their own.
     pub(super) used: Vec<DeclaredNetwork<'s>>,
@@ -97,49 +94,44 @@ impl<'s> Layout<'s> {
     }
 
     fn of_nothing() -> Self {
-        Self {
-            pods: Rc::new([]),
-            nodes: Vec::new(),
-            sets: Vec::new(),
-            used: Vec::new(),
-            declared: None,
-            by_key: OnceCell::new(),
-            together: OnceCell::new(),
-        }
+        Self { pods: Rc::new([]), used: Vec::new(), declared: None, by_key: OnceCell::new(), together: OnceCell::new() }
     }
 
     fn new(declaration: Declaration<'s>, networks: Networks<'s>, pods: Rc<[Pods<'s>]>, settings: &Settings) -> Self {
-        let nodes = networks.nodes();
-        let mut layout = Self { pods, nodes, declared: Some((networks, declaration.system)), ..Self::of_nothing() };
-        layout.sets = layout.sets();
-        let on_pods = layout.sets.iter().flatten().copied();
-        let is_enforced = declaration.system.is_some() && settings.enforce_host_network;
+        let (system, all_nodes) = (declaration.system, networks.nodes());
+        let is_enforced = system.is_some() && settings.enforce_host_network;
         let has_default = !is_enforced && matches!(declaration.provider(), Provider::Attach(_));
         let default = declaration.attached().filter(|network| has_default && network.place == Place::Default);
-        let mut used: Vec<DeclaredNetwork<'s>> = on_pods.chain(default).collect();
-        used.sort_unstable_by_key(|network| network.place);
-        used.dedup_by_key(|network| network.place);
-        layout.used = used;
-        layout
+        let mut used: Vec<DeclaredNetwork<'s>> = default.collect();
+        for pods in attached(&pods) {
+            used.extend(all_nodes.iter().flat_map(|nodes| of_pods(pods, networks, system, nodes)));
+            used.sort_unstable_by_key(|network| network.place);
+            used.dedup_by_key(|network| network.place);
+        }
+        Self { pods, used, declared: Some((networks, system)), ..Self::of_nothing() }
     }
 
-    fn sets(&self) -> Vec<Vec<DeclaredNetwork<'s>>> {
+    /// The networks that pods have together: those of one role, on nodes that nothing is said about or that one entry fits. Each
+    /// set once, however many pods have it. Only networks that name an attachment definition.
+    pub(super) fn sets(&self) -> Vec<Vec<DeclaredNetwork<'s>>> {
         let Some((networks, system)) = self.declared else { return Vec::new() };
+        let all_nodes = networks.nodes();
         let mut sets: Vec<Vec<DeclaredNetwork<'s>>> = Vec::new();
-        for pods in self.pods.iter().filter(|pods| pods.plugin.names() == Names::AttachmentDefinitions) {
-            for nodes in &self.nodes {
+        let mut seen: BTreeSet<Vec<Place<'s>>> = BTreeSet::new();
+        for pods in attached(&self.pods) {
+            for nodes in &all_nodes {
                 let mut set: Vec<DeclaredNetwork<'s>> = Vec::with_capacity(pods.keys.len());
-                for network in pods.keys.iter().filter_map(|key| networks.behind(key, system, nodes)) {
+                for network in of_pods(pods, networks, system, nodes) {
                     // Two keys may fall back to one.
                     if !set.iter().any(|earlier| earlier.place == network.place) {
                         set.push(network);
                     }
                 }
-                sets.push(set);
+                if seen.insert(set.iter().map(|network| network.place).collect()) {
+                    sets.push(set);
+                }
             }
         }
-        sets.sort_unstable_by(|one, other| places(one).cmp(places(other)));
-        sets.dedup_by(|one, other| places(one).eq(places(other)));
         sets
     }
 
@@ -161,9 +153,9 @@ impl<'s> Layout<'s> {
     fn pods_by_key(&self) -> BTreeMap<&'s NetworkKey, Vec<usize>> {
         let mut by_key: BTreeMap<&'s NetworkKey, Vec<usize>> = BTreeMap::new();
         let Some((networks, system)) = self.declared else { return by_key };
+        let all_nodes = networks.nodes();
         for (index, pods) in self.pods.iter().enumerate() {
-            let pairs = self.nodes.iter().flat_map(|nodes| pods.keys.iter().map(move |key| (nodes, *key)));
-            let behind = pairs.filter_map(|(nodes, key)| networks.behind(key, system, nodes));
+            let behind = all_nodes.iter().flat_map(|nodes| of_pods(pods, networks, system, nodes));
             for key in behind.filter_map(|network| network.key()) {
                 let pods = by_key.entry(key).or_default();
                 if pods.last() != Some(&index) {
@@ -174,11 +166,11 @@ impl<'s> Layout<'s> {
         by_key
     }
 
-    /// The definitions that some pod has together with this one, which is among them.
+    /// The definitions that some pod has together with this one, which is among them where it is for a key.
     pub(super) fn together_with(&self, name: &AttachmentRef) -> impl Iterator<Item = &'s AttachmentRef> {
         let together = self.together.get_or_init(|| {
             let mut together: HashMap<&AttachmentRef, HashSet<&AttachmentRef>> = HashMap::new();
-            for set in &self.sets {
+            for set in self.sets() {
                 let names = || set.iter().map(|network| &network.selection.attachment);
                 for name in names() {
                     together.entry(name).or_default().extend(names());
@@ -190,6 +182,17 @@ impl<'s> Layout<'s> {
     }
 }
 
-fn places<'s>(set: &[DeclaredNetwork<'s>]) -> impl Iterator<Item = Place<'s>> {
-    set.iter().map(|network| network.place)
+/// Those that are attached by definitions.
+fn attached<'c, 's>(pods: &'c [Pods<'s>]) -> impl Iterator<Item = &'c Pods<'s>> {
+    pods.iter().filter(|pods| pods.plugin.names() == Names::AttachmentDefinitions)
+}
+
+/// What pods get on some nodes, for each of their keys.
+fn of_pods<'c, 's>(
+    pods: &'c Pods<'s>,
+    networks: Networks<'s>,
+    system: Option<&'s System>,
+    nodes: &'c Nodes<'s>,
+) -> impl Iterator<Item = DeclaredNetwork<'s>> {
+    pods.keys.iter().filter_map(move |key| networks.behind(key, system, nodes))
 }

@@ -1,9 +1,15 @@
 //! Attachment definitions: above all those that storage uses.
 
+use std::sync::Arc;
+
+use rook_multihome::lint::{Finding, Judgement, Rule};
+use rook_multihome::storage::Catalogue;
 use rook_multihome::world::{Checks, Deny, InUse, Mode, Settings, Severity};
 use serde_json::{Value, json};
 
-use super::{changed, configured, created, deleted, denying, is_silent, macvlan, public, rules, sound, updated, world};
+use super::{
+    changed, configured, created, deleted, denying, is_silent, macvlan, public, rules, sound, updated, world, world_of,
+};
 
 fn protecting(in_use: InUse) -> Settings {
     Settings { checks: Checks { in_use, ..Checks::default() }, ..Settings::default() }
@@ -227,4 +233,42 @@ fn what_a_definition_does_to_its_users_is_said_of_it() {
         is_silent(&created(&world(Settings::default(), &[]), &nothing)),
         "others may want a network without addresses"
     );
+}
+
+#[test]
+fn clusters_of_one_kind_and_name_in_two_groups_are_two_users() {
+    let groups = ["a.example", "b.example"];
+    let files = groups.map(|group| {
+        let system = json!({
+            "system": group.replace('.', "-"),
+            "clusters": [{
+                "resource": {"group": group, "versions": ["v1"], "kind": "Cluster", "plural": "clusters"}, "network": "spec.network",
+            }],
+            "owners": ["StatefulSet"],
+            "keys": [{"name": "data", "about": "everything"}],
+            "roles": [{"name": "server", "match": [{"app": group}], "networks": ["data"]}],
+        });
+        (group, system.to_string())
+    });
+    let catalogue = Catalogue::read(files.iter().map(|(group, text)| (*group, text.as_str()))).unwrap();
+    let clusters = groups.map(|group| {
+        json!({
+            "apiVersion": format!("{group}/v1"), "kind": "Cluster", "metadata": {"name": "one", "namespace": "elsewhere"},
+            "spec": {"network": {"provider": "multus", "selectors": {"data": "rook-ceph/public"}}},
+        })
+    });
+    let [first, second] = clusters;
+    let world = world_of(&Arc::new(catalogue), Settings::default(), &[public(), first, second]);
+    let about = |judgement: Judgement, rule: Rule| -> Vec<Finding> {
+        let findings = judgement.findings.into_iter().map(|judged| judged.finding);
+        findings.filter(|finding| finding.rule == rule).collect()
+    };
+    let [in_use] = &about(deleted(&world, &public()), Rule::AttachmentInUse)[..] else { panic!("it is in use, once") };
+    let users: Vec<&str> = in_use.with.iter().map(|user| user.group.as_str()).collect();
+    assert_eq!(users, groups);
+    assert!(in_use.fault.contains("Cluster elsewhere/one (data) and Cluster elsewhere/one (data)"), "{}", in_use.fault);
+    // What each of them does is said of each.
+    let found = about(created(&world, &public()), Rule::AttachmentElsewhere);
+    let subjects: Vec<&str> = found.iter().map(|finding| finding.subject.group.as_str()).collect();
+    assert_eq!(subjects, groups);
 }

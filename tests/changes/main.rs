@@ -29,11 +29,15 @@ fn denying(deny: Deny) -> Settings {
 }
 
 fn world(settings: Settings, objects: &[Value]) -> Snapshot {
+    world_of(&CATALOGUE, settings, objects)
+}
+
+fn world_of(catalogue: &Arc<Catalogue>, settings: Settings, objects: &[Value]) -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("world.yaml");
     let text: Vec<String> = objects.iter().map(|object| format!("---\n{object}\n")).collect();
     std::fs::write(&file, text.concat()).unwrap();
-    manifests::load(&[file], Arc::clone(&CATALOGUE), settings).unwrap().0.snapshot()
+    manifests::load(&[file], Arc::clone(catalogue), settings).unwrap().0.snapshot()
 }
 
 /// An attachment definition of macvlan, with addresses by whereabouts.
