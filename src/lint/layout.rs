@@ -83,16 +83,6 @@ impl<'s> Layouts<'s> {
 }
 
 impl<'s> Layout<'s> {
-    /// That of one declaration alone.
-    pub(super) fn of(declaration: Declaration<'s>, settings: &Settings) -> Self {
-        match declaration.networks() {
-            Ok(networks) => {
-                Self::new(declaration, networks, networks.pods(declaration.system, settings).into(), settings)
-            }
-            Err(_) => Self::of_nothing(),
-        }
-    }
-
     fn of_nothing() -> Self {
         Self { pods: Rc::new([]), used: Vec::new(), declared: None, by_key: OnceCell::new(), together: OnceCell::new() }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::address_ranges::{self, LeftOut, Ranges};
 use super::declaration::{Declaration, Place};
-use super::layout::Layout;
+use super::layout::Layouts;
 use super::scene::Scene;
 use crate::network::{AttachmentRef, NetworkKey};
 use crate::world::{AttachmentState, Snapshot};
@@ -55,10 +55,10 @@ pub struct Offer<'s> {
 /// The attachment definitions of a snapshot, by namespace and name.
 #[must_use]
 pub fn networks(snapshot: &Snapshot, which: Which) -> Vec<Listed<'_>> {
-    let scene = Scene::of(snapshot);
+    let (scene, layouts) = (Scene::of(snapshot), Layouts::new(snapshot.settings()));
     let mut users: BTreeMap<AttachmentRef, Vec<User<'_>>> = BTreeMap::new();
     for declaration in scene.declarations().filter(|declaration| scene.is_in_effect(*declaration)) {
-        let layout = Layout::of(declaration, snapshot.settings());
+        let layout = layouts.of(declaration);
         for network in &layout.used {
             let roles = network.key().map(|key| layout.roles_of(key).collect()).unwrap_or_default();
             let user = User { declaration, place: network.place, roles };
