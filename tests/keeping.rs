@@ -43,6 +43,8 @@ struct State {
     /// Whether nobody is answered, but watches.
     is_silent: bool,
     unanswered: Vec<TcpStream>,
+    /// The kind whose watches are told nothing for now, and what they are to be told.
+    late: Option<(&'static str, Vec<Value>)>,
 }
 
 fn configuration(name: &str, annotations: &Value) -> Value {
@@ -138,14 +140,7 @@ impl FakeApi {
         let gone = std::mem::take(state.objects(kind));
         for mut object in gone {
             object["metadata"]["resourceVersion"] = state.version.to_string().into();
-            let event = json!({"type": "DELETED", "object": object});
-            for (_, _, stream) in state
-                .watches
-                .iter_mut()
-                .filter(|(of, selected, _)| *of == kind && object["metadata"]["name"] == selected.as_str())
-            {
-                _ = writeln!(stream, "{event}");
-            }
+            state.tell(kind, json!({"type": "DELETED", "object": object}));
         }
     }
 
@@ -171,6 +166,19 @@ impl FakeApi {
         let mut configuration = configuration.clone();
         configuration["webhooks"][0]["clientConfig"].as_object_mut().unwrap().remove("caBundle");
         state.put(MUTATING, configuration);
+    }
+
+    /// Watches of a kind are told nothing, until [`Self::catch_up`].
+    fn be_late(&self, kind: &'static str) {
+        self.state.lock().unwrap().late = Some((kind, Vec::new()));
+    }
+
+    fn catch_up(&self) {
+        let mut state = self.state.lock().unwrap();
+        let (kind, events) = state.late.take().unwrap();
+        for event in events {
+            state.tell(kind, event);
+        }
     }
 
     fn be_silent(&self, is_silent: bool) {
@@ -210,11 +218,20 @@ impl State {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         self.objects(kind).retain(|known| known["metadata"]["name"] != *name);
         self.objects(kind).push(object.clone());
-        let event = json!({"type": "MODIFIED", "object": object});
-        for (_, _, stream) in self.watches.iter_mut().filter(|(of, selected, _)| *of == kind && *selected == name) {
+        self.tell(kind, json!({"type": "MODIFIED", "object": object}));
+        object
+    }
+
+    /// Tells the watches of an object what happened to it.
+    fn tell(&mut self, kind: &str, event: Value) {
+        if let Some((_, events)) = self.late.as_mut().filter(|(late, _)| *late == kind) {
+            events.push(event);
+            return;
+        }
+        let name = &event["object"]["metadata"]["name"];
+        for (_, _, stream) in self.watches.iter_mut().filter(|(of, selected, _)| *of == kind && name == selected) {
             _ = writeln!(stream, "{event}");
         }
-        object
     }
 
     fn answer(
@@ -316,6 +333,30 @@ fn both_kinds_are_written() {
         assert!(target.starts_with("/apis/admissionregistration.k8s.io/v1/"), "{target}");
         assert_eq!((&patch["kind"], &patch["metadata"]["name"]), (&json!(kind), &json!(NAME)));
     }
+}
+
+/// Each configuration has a watch of its own. What the one brings says nothing about whether the other was written.
+#[test]
+fn what_a_watch_has_still_to_bring_is_not_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = FakeApi::start(vec![configuration(NAME, &ours())]);
+    api.put_validating(configuration(NAME, &ours()));
+    api.be_late(VALIDATING);
+    let replica = api.serve(folder.path(), &BOTH);
+    wait_for("both to be written", || {
+        [MUTATING, VALIDATING].iter().all(|kind| api.bundles_of(kind, NAME)[0].contains("BEGIN CERTIFICATE"))
+    });
+    // Long enough for some turns, shorter than a watch may take.
+    std::thread::sleep(Duration::from_secs(2));
+    let writes = |plural: &str| {
+        let state = api.state.lock().unwrap();
+        state.writes.iter().filter(|(target, _)| target.contains(plural)).count()
+    };
+    assert_eq!((writes(MUTATING), writes(VALIDATING)), (1, 1));
+    assert_eq!(replica.admin("/readyz").0, 503, "what it has not seen, it does not claim");
+    api.catch_up();
+    replica.wait_until_ready();
+    assert_eq!((writes(MUTATING), writes(VALIDATING)), (1, 1));
 }
 
 /// Until it is there, pods are what counts; from then on, it has to be trusted like the other.

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::authority::Authority;
 use super::certificate::{Certificate, timestamp, verify_chain, verify_name};
-use super::cluster::{Cluster, View, WriteFault};
+use super::cluster::{BundleWrites, Cluster, View, WriteFault};
 use super::keeping::{Keeping, KeepingState, Trusted};
 use super::rotation::{self, Authorities, Change, Lifetimes, Plan, Stage, Stored};
 use super::served::{Served, ServedCertificate};
@@ -45,8 +45,7 @@ pub struct Keeper {
     gone_since: Option<Instant>,
     /// How often in a row a bundle could not be written because something newer was there.
     conflicts: u32,
-    /// What had been seen when a bundle was written last, and when: until something else is seen, it is not written again.
-    written_over: Option<(Vec<Option<String>>, Instant)>,
+    writes: BundleWrites,
     /// What the configurations trust, and since when they do.
     trust: (Trust, Instant),
     /// The issuer of what is served, and since when everybody has been seen to accept it.
@@ -78,7 +77,7 @@ impl Keeper {
             bundle_pause,
             gone_since: None,
             conflicts: 0,
-            written_over: None,
+            writes: BundleWrites::default(),
             trust: (Trust::Unknown, Instant::now()),
             accepted: None,
             faults: [None, None],
@@ -197,26 +196,19 @@ impl Keeper {
             self.conflicts = 0;
             return;
         }
-        let is_just_written = self
-            .written_over
-            .as_ref()
-            .is_some_and(|(versions, at)| *versions == view.versions() && at.elapsed() < LONGEST_TURN);
-        if is_just_written || !self.bundle_pause.is_over() {
+        if !self.bundle_pause.is_over() {
             return;
         }
         let keeping = Arc::clone(&self.keeping);
         let mut is_written = false;
         let outcome = self
             .cluster
-            .write_bundle(view, authorities, now, |configuration| {
+            .write_bundle(view, authorities, now, &mut self.writes, |configuration| {
                 is_written = true;
                 keeping.has_written_bundle();
                 tracing::info!(%configuration, "wrote the caBundle");
             })
             .await;
-        if is_written {
-            self.written_over = Some((view.versions(), Instant::now()));
-        }
         // More than one write a minute: somebody writes something else there, and will go on.
         let is_struggle = is_written && self.bundle_pause.was_within(STRUGGLE);
         match outcome {

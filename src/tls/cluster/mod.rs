@@ -11,7 +11,7 @@ pub use configuration::{ConfigurationKind, ConfigurationName};
 pub use view::View;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -41,6 +41,8 @@ const FIELD_MANAGER: &str = "rook-multihome-certificates";
 pub const REPORT_PATH: &str = "certificate";
 /// How long the API server may take to answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a watch may take to bring what was written, before it is written again.
+const WATCH_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the objects are called.
 #[derive(Clone, Debug)]
@@ -60,6 +62,17 @@ pub struct Names {
 pub struct Cluster {
     client: Client,
     names: Names,
+}
+
+/// Which configurations were written, over which version, and when. Each has a watch of its own, and that of another one brings
+/// nothing of it: until its own does, nothing is known that would have to be written.
+#[derive(Default)]
+pub struct BundleWrites(Vec<BundleWrite>);
+
+struct BundleWrite {
+    configuration: ConfigurationName,
+    version: Option<String>,
+    at: Instant,
 }
 
 /// Something that cannot be written.
@@ -184,8 +197,8 @@ impl Cluster {
     }
 
     /// Writes the bundle of `authorities` into every entry that calls us and has another one. What cannot be written in one
-    /// configuration holds up no other, and one that is not there is for [`Self::missing`] to tell. `written` is told of each that
-    /// was written.
+    /// configuration holds up no other, and one that is not there is for [`Self::missing`] to tell. What `writes` still awaits
+    /// is left alone; `written` is told of each that was written.
     ///
     /// # Errors
     /// Where Secret or configuration are not as `view` has seen them any more, or the API server refuses. Somebody who has not
@@ -195,8 +208,15 @@ impl Cluster {
         view: &View,
         authorities: &Authorities,
         now: SystemTime,
+        writes: &mut BundleWrites,
         mut written: impl FnMut(&ConfigurationName),
     ) -> Result<(), WriteFault> {
+        let known = view.configurations.iter().zip(&self.names.configurations);
+        let known = known.filter_map(|(seen, name)| Some((name, seen.get()?)));
+        let due: Vec<_> = known.filter(|(name, configuration)| !writes.awaits(name, configuration)).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
         let secret = &self.names.secret;
         let latest = within(self.secrets().get_opt(secret)).await;
         let latest = latest.map_err(|failure| failure.about("the caBundle before reading Secret", secret))?;
@@ -206,13 +226,12 @@ impl Cluster {
             return Err(WriteFault::Conflict);
         }
         let mut outcome = Ok(());
-        for (configuration, name) in view.configurations.iter().zip(&self.names.configurations) {
-            let done = match configuration {
-                Seen::Present(configuration) => self.write_one(name, configuration, authorities, now).await,
-                Seen::Absent | Seen::Never => Ok(false),
-            };
-            match done {
-                Ok(true) => written(name),
+        for (name, configuration) in due {
+            match self.write_one(name, configuration, authorities, now).await {
+                Ok(true) => {
+                    writes.note(name, configuration);
+                    written(name);
+                }
                 Ok(false) => {}
                 Err(fault) => outcome = Err(fault),
             }
@@ -313,6 +332,21 @@ impl Cluster {
 
     fn entries<'w>(&'w self, configuration: &'w Configuration) -> impl Iterator<Item = &'w Entry> {
         configuration.entries().filter(|entry| self.names.is_called_by(entry))
+    }
+}
+
+impl BundleWrites {
+    /// Whether the watch has still to bring what was written over this version.
+    fn awaits(&self, name: &ConfigurationName, seen: &Configuration) -> bool {
+        let Self(writes) = self;
+        let is_it = |write: &&BundleWrite| write.configuration == *name && write.version == seen.resource_version();
+        writes.iter().find(is_it).is_some_and(|write| write.at.elapsed() < WATCH_DEADLINE)
+    }
+
+    fn note(&mut self, name: &ConfigurationName, over: &Configuration) {
+        let Self(writes) = self;
+        writes.retain(|write| write.configuration != *name);
+        writes.push(BundleWrite { configuration: name.clone(), version: over.resource_version(), at: Instant::now() });
     }
 }
 
