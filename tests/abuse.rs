@@ -82,6 +82,7 @@ impl Victim<'_> {
         abuse();
         let left = Duration::from_secs(3).saturating_sub(since.elapsed());
         std::thread::sleep(left);
+        wait_for("enough reviews", || admissions.done() > 40 && handshakes.done() > 40);
         let memory = self.replica.memory("VmHWM");
         for (load, kind) in [(admissions, "admissions"), (handshakes, "reviews on new connections")] {
             let outcome = load.stop();
@@ -194,7 +195,9 @@ fn slow_bodies(victim: &Victim<'_>) {
             std::thread::sleep(Duration::from_secs(1));
         }
     });
-    assert!(more > 100.0, "{more}");
+    // Where they come slowly, some are given up before their places are needed.
+    let given_up = victim.replica.metric(&rejected(408)) - before;
+    assert!(more + given_up > 400.0, "{more} displaced, {given_up} given up");
 }
 
 fn oversized_bodies(victim: &Victim<'_>) {

@@ -33,7 +33,10 @@ fn nobody_notices_a_rotation() {
         let plane = ControlPlane::with_storage();
         let mut release = Release::install(
             &plane,
-            &["--set", "tls.selfManaged.leafLifetime=20s,tls.selfManaged.settle=4s,webhook.daemons.failurePolicy=Fail"],
+            &[
+                "--set",
+                "tls.selfManaged.leafLifetime=30s,tls.selfManaged.settle=8s,webhook.daemons.failurePolicy=Fail,webhook.timeoutSeconds=10",
+            ],
         );
         release.start(2);
         plane.wait_for_networks();

@@ -125,7 +125,7 @@ fn from_the_previous_version_and_back_and_nothing_is_left() {
         assert!(release.bundles().iter().all(|bundle| !bundle.contains(&issued.ca)));
 
         say("uninstalling while the replicas run");
-        plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "30s"]);
+        plane.helm(&["uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "120s"]);
         // Long enough for a replica to make the Secret again, were it to do that.
         std::thread::sleep(Duration::from_secs(8));
         for replica in std::mem::take(&mut release.replicas) {

@@ -8,7 +8,7 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -38,13 +38,22 @@ struct State {
     validating: Vec<Value>,
     /// Watches of secrets, and of configurations, by the name that they select.
     watches: Vec<(&'static str, String, TcpStream)>,
-    /// Requests that wrote something: target and body.
-    writes: Vec<(String, Value)>,
+    /// Requests to write something.
+    writes: Vec<Write>,
     /// Whether nobody is answered, but watches.
     is_silent: bool,
     unanswered: Vec<TcpStream>,
     /// The kind whose watches are told nothing for now, and what they are to be told.
     late: Option<(&'static str, Vec<Value>)>,
+}
+
+/// A request to write something, and what became of it.
+#[derive(Clone)]
+struct Write {
+    at: Instant,
+    target: String,
+    body: Value,
+    is_done: bool,
 }
 
 fn configuration(name: &str, annotations: &Value) -> Value {
@@ -112,6 +121,16 @@ impl FakeApi {
                     query.split("metadata.name%3D").nth(1).map(|rest| rest.split('&').next().unwrap().to_owned());
                 if query.contains("watch=true") {
                     _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n");
+                    // What came after the list that it goes on from.
+                    let since = query.split("resourceVersion=").nth(1).map(|rest| rest.split('&').next().unwrap());
+                    let since: u64 = since.unwrap().parse().unwrap();
+                    let missed = state.objects(kind).iter().filter(|object| {
+                        let version: u64 = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+                        version > since && selected.as_ref().is_none_or(|name| object["metadata"]["name"] == **name)
+                    });
+                    for object in missed {
+                        _ = writeln!(stream, "{}", json!({"type": "MODIFIED", "object": object}));
+                    }
                     state.watches.push((kind, selected.unwrap_or_default(), stream));
                     return None;
                 }
@@ -181,6 +200,17 @@ impl FakeApi {
         }
     }
 
+    /// What the replicas have tried to write of a kind.
+    fn tried(&self, kind: &str) -> Vec<Write> {
+        let state = self.state.lock().unwrap();
+        state.writes.iter().filter(|write| write.target.contains(kind)).cloned().collect()
+    }
+
+    /// What they have written. One that has not heard of the latest version is turned away, and that is no harm.
+    fn written(&self, kind: &str) -> Vec<Write> {
+        self.tried(kind).into_iter().filter(|write| write.is_done).collect()
+    }
+
     fn be_silent(&self, is_silent: bool) {
         let mut state = self.state.lock().unwrap();
         state.is_silent = is_silent;
@@ -243,15 +273,28 @@ impl State {
         selected: Option<&str>,
         body: &Value,
     ) -> (u16, Value) {
+        let (code, answer) = self.answer_unrecorded(kind, method, name, selected, body);
+        if method != "GET" {
+            let (target, body) = (target.to_owned(), body.clone());
+            self.writes.push(Write { at: Instant::now(), target, body, is_done: code / 100 == 2 });
+        }
+        (code, answer)
+    }
+
+    fn answer_unrecorded(
+        &mut self,
+        kind: &str,
+        method: &str,
+        name: &str,
+        selected: Option<&str>,
+        body: &Value,
+    ) -> (u16, Value) {
         let failure = |code: u16, message: &str| {
             (
                 code,
                 json!({"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": "Failure"}),
             )
         };
-        if method != "GET" {
-            self.writes.push((target.to_owned(), body.clone()));
-        }
         let version = self.version.to_string();
         let known = self.objects(kind).iter().find(|known| known["metadata"]["name"] == name).cloned();
         let is_stale = |known: &Value| {
@@ -299,8 +342,8 @@ fn the_bundle_is_written_and_nothing_else() {
     assert!(bundles[0].starts_with("-----BEGIN CERTIFICATE-----") && bundles[0] == bundles[1]);
     assert_eq!(bundles[2], "", "that entry calls somebody else");
 
-    let state = api.state.lock().unwrap();
-    let (target, patch) = state.writes.iter().find(|(target, _)| target.contains("webhookconfigurations")).unwrap();
+    let written = api.written(MUTATING);
+    let Write { target, body: patch, .. } = &written[0];
     assert!(target.ends_with("/rook-multihome?&force=true&fieldManager=rook-multihome-certificates"), "{target}");
     let bundle = BASE64.encode(&bundles[0]);
     let entry = |name: &str| json!({"name": name, "clientConfig": {"caBundle": bundle}});
@@ -310,8 +353,7 @@ fn the_bundle_is_written_and_nothing_else() {
     let fields: Vec<&String> = patch.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["apiVersion", "kind", "metadata", "webhooks"]);
     // Making the authority, noting that it is trusted; and one bundle.
-    let of = |kind: &str| state.writes.iter().filter(|(target, _)| target.contains(kind)).count();
-    assert_eq!((of("secrets"), of("webhookconfigurations")), (2, 1));
+    assert_eq!((api.written("secrets").len(), written.len(), api.tried(VALIDATING).len()), (2, 1, 0));
 }
 
 /// One of each kind, of one name: each is written as what it is, and both count.
@@ -325,11 +367,10 @@ fn both_kinds_are_written() {
     let bundles = api.bundles_of(VALIDATING, NAME);
     assert!(bundles[0].starts_with("-----BEGIN CERTIFICATE-----") && bundles[0] == bundles[1]);
     assert_eq!(bundles, api.bundles(NAME));
-    let state = api.state.lock().unwrap();
     for (plural, kind) in [(MUTATING, "MutatingWebhookConfiguration"), (VALIDATING, "ValidatingWebhookConfiguration")] {
-        let written: Vec<_> = state.writes.iter().filter(|(target, _)| target.contains(plural)).collect();
+        let written = api.written(plural);
         assert_eq!(written.len(), 1, "{plural}");
-        let (target, patch) = written[0];
+        let Write { target, body: patch, .. } = &written[0];
         assert!(target.starts_with("/apis/admissionregistration.k8s.io/v1/"), "{target}");
         assert_eq!((&patch["kind"], &patch["metadata"]["name"]), (&json!(kind), &json!(NAME)));
     }
@@ -348,15 +389,15 @@ fn what_a_watch_has_still_to_bring_is_not_written_again() {
     });
     // Long enough for some turns, shorter than a watch may take.
     std::thread::sleep(Duration::from_secs(2));
-    let writes = |plural: &str| {
-        let state = api.state.lock().unwrap();
-        state.writes.iter().filter(|(target, _)| target.contains(plural)).count()
-    };
-    assert_eq!((writes(MUTATING), writes(VALIDATING)), (1, 1));
     assert_eq!(replica.admin("/readyz").0, 503, "what it has not seen, it does not claim");
     api.catch_up();
     replica.wait_until_ready();
-    assert_eq!((writes(MUTATING), writes(VALIDATING)), (1, 1));
+    for kind in [MUTATING, VALIDATING] {
+        let tried = api.tried(kind);
+        // A watch that brings nothing for five seconds is not waited for any longer.
+        let pauses = tried.windows(2).map(|pair| pair[1].at - pair[0].at).collect::<Vec<_>>();
+        assert!(pauses.iter().all(|pause| *pause > Duration::from_secs(4)), "{kind}: {pauses:?}");
+    }
 }
 
 /// Until it is there, pods are what counts; from then on, it has to be trusted like the other.
@@ -429,7 +470,7 @@ fn a_struggle_over_the_secret_becomes_slower() {
     let api = FakeApi::start(vec![configuration(NAME, &ours())]);
     let replica = api.serve(folder.path(), &[]);
     replica.wait_until_ready();
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     while since.elapsed() < Duration::from_secs(12) {
         let mut state = api.state.lock().unwrap();
         let mut secret = state.secrets[0].clone();
@@ -440,7 +481,6 @@ fn a_struggle_over_the_secret_becomes_slower() {
         drop(state);
         std::thread::sleep(Duration::from_millis(20));
     }
-    let state = api.state.lock().unwrap();
-    let made = state.writes.iter().filter(|(target, _)| target.contains("secrets")).count();
+    let made = api.tried("secrets").len();
     assert!((2..12).contains(&made), "{made} writes in {:?}", since.elapsed());
 }

@@ -134,16 +134,24 @@ fn a_connection_over_the_limit_takes_the_place_of_one_that_is_of_no_use() {
     let server = server(certs.path(), &["--max-connections", "2"]);
     let review = named("osd-multus").compact_review();
     let displaced = || server.metric(r#"rook_multihome_connections_total{end="displaced"}"#);
+    // A connection has a fifth of a second before it can be displaced; one that was of use is spared only where there is another.
+    let is_seated = || {
+        wait_for("its seat", || server.metric("rook_multihome_connections_open") > 1.5);
+        std::thread::sleep(Duration::from_millis(250));
+    };
     let mut of_use = server.client();
     of_use.review(&review);
     // Silent, in the handshake, headers without an end, a body that does not come: each has the place of the one before.
     let mut silent = Client::connect_plain(server.webhook);
+    is_seated();
     let mut half_open = Client::connect_plain(server.webhook);
     assert!(silent.is_closed());
     half_open.send(&[22, 3, 1]);
+    is_seated();
     let mut slow = server.client();
     slow.send(b"POST /mutate HTTP/1.1\r\n");
     assert!(half_open.is_closed());
+    is_seated();
     let mut slower = server.client();
     slower.send_head("POST", "/mutate", &[("content-type", "application/json")], 100);
     assert!(slow.is_closed());
@@ -262,7 +270,7 @@ fn what_is_no_tls_is_counted() {
 #[test]
 fn leaving_loses_no_request() {
     let certs = tempfile::tempdir().unwrap();
-    let mut server = server(certs.path(), &["--drain-delay", "2"]);
+    let mut server = server(certs.path(), &["--drain-delay", "4"]);
     let review = named("osd-multus").compact_review();
     let mut idle = server.client();
     idle.review(&review);
@@ -321,9 +329,10 @@ fn a_new_certificate_is_served_without_a_restart_and_a_bad_one_is_not() {
     for file in ["ca.crt", "tls.crt", "tls.key"] {
         fs::remove_file(folder.path().join(file)).unwrap();
     }
-    // One that begins to be valid in a few seconds, as where a clock is behind: certificates are dated back by an hour.
+    // One that begins to be valid in some seconds, as where a clock is behind: certificates are dated back by an hour. Files are
+    // looked at every five seconds, and have to be at least once before.
     let names = ["localhost".to_owned()];
-    let soon = SystemTime::now() + Duration::from_secs(3600 + 7);
+    let soon = SystemTime::now() + Duration::from_secs(3600 + 12);
     let issued = authority::issue(&names, soon, Duration::from_secs(50 * 3600)).unwrap();
     files::write(folder.path(), &issued).unwrap();
     wait_for("the complaint about its date", || server.admin("/readyz?verbose").1.contains("not valid yet"));

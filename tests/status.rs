@@ -64,6 +64,10 @@ fn statuses_say_what_is_so() {
         }
         let account = format!("--serviceaccount={RELEASE}:rook-multihome");
         plane.kubectl(&["create", "rolebinding", "lease", "-n", RELEASE, "--role=lease", &account]);
+        plane.wait_for("the rights to count", |plane| {
+            let lease = ["update", "leases.coordination.k8s.io/rook-multihome-status", "-n", RELEASE];
+            plane.may(SERVICE_ACCOUNT, &["watch", "namespaces"]) && plane.may(SERVICE_ACCOUNT, &lease)
+        });
         let mut replicas = vec![start(&plane, "a"), start(&plane, "b")];
         without_storage_networks_nothing_is_asked(&plane, &replicas);
         plane.apply_file("charts/rook-multihome/files/storagenetwork-crd-without-cel.yaml");
@@ -94,10 +98,17 @@ fn start(plane: &ControlPlane, name: &str) -> Running {
     let token = plane.kubectl(&["create", "token", "rook-multihome", "--namespace", RELEASE]);
     let mut command = program();
     command.arg("serve").env("KUBECONFIG", plane.kubeconfig("replica.kubeconfig", token.trim())).env("HOSTNAME", name);
-    command.env("ROOK_MULTIHOME_DRAIN_DELAY", "0");
+    // One that leaves has as long for giving the lease back.
+    command.env("ROOK_MULTIHOME_DRAIN_DELAY", "3");
     let replica = Running::start_command(command, &certs);
     replica.wait_until_ready();
     replica
+}
+
+/// Whether the replicas may write statuses, as the API server sees it.
+fn may_write(plane: &ControlPlane) -> bool {
+    let right = ["patch", "storagenetworks.multihome.rook.io", "--subresource=status", "-n", "rook-cassandra"];
+    plane.may(SERVICE_ACCOUNT, &right)
 }
 
 fn bind(plane: &ControlPlane, role: &str) {
@@ -323,8 +334,7 @@ fn what_is_forbidden_is_tried_again(plane: &ControlPlane, replicas: &[Running]) 
     let failed = || -> f64 {
         replicas.iter().map(|replica| replica.metric(r#"rook_multihome_statuses_total{outcome="failed"}"#)).sum()
     };
-    // Whether the API server has noticed, it does not say.
-    std::thread::sleep(Duration::from_secs(2));
+    plane.wait_for("the API server to notice", |plane| !may_write(plane));
     let patch = r#"{"spec":{"mode":"audit"}}"#;
     plane.kubectl(&["patch", "stnet", "bad", "-n", "rook-cassandra", "--type=merge", "-p", patch]);
     plane.wait_for("a failure", |_| failed() > 0.5);
@@ -346,7 +356,7 @@ fn another_takes_over(plane: &ControlPlane, replicas: &mut Vec<Running>) {
     plane.wait_for("the other one to take over", |_| replicas[0].metric(HELD) > 0.5);
     let took = killed.elapsed();
     say(&format!("taken over after {} ms", took.as_millis()));
-    assert!(took < Duration::from_secs(20) && took > Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(40) && took > Duration::from_secs(5), "{took:?}");
     // It finds everything as it should be.
     let before = versions(plane);
     plane.wait_for("it to have looked", |_| {
@@ -361,19 +371,20 @@ fn one_that_leaves_gives_the_lease_back(plane: &ControlPlane, replicas: &mut Vec
     say("stopping the one that writes");
     replicas.push(start(plane, "c"));
     let mut leaving = replicas.remove(0);
-    leaving.signal("-TERM");
-    assert!(leaving.wait_for_exit().success());
-    let left = Instant::now();
-    plane.wait_for("the other one to take over", |_| replicas[0].metric(HELD) > 0.5);
-    say(&format!("taken over after {} ms", left.elapsed().as_millis()));
-    assert!(left.elapsed() < Duration::from_secs(8), "{:?}", left.elapsed());
-
-    say("deleting the lease");
     let holder = || {
         let lease = plane.try_kubectl(&["get", "lease", LEASE, "-n", RELEASE, "-o", "json"], "");
         let lease: Value = serde_json::from_str(&lease.ok()?.0).unwrap();
-        Some(lease["spec"]["holderIdentity"].as_str()?.to_owned())
+        Some(lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
     };
+    leaving.signal("-TERM");
+    assert!(leaving.wait_for_exit().success());
+    let given_back = holder().unwrap();
+    assert!(given_back.is_empty() || given_back.starts_with("c_"), "{given_back}");
+    let left = Instant::now();
+    plane.wait_for("the other one to take over", |_| replicas[0].metric(HELD) > 0.5);
+    say(&format!("taken over after {} ms", left.elapsed().as_millis()));
+
+    say("deleting the lease");
     plane.kubectl(&["delete", "lease", LEASE, "-n", RELEASE]);
     plane.wait_for("another lease", |_| holder().is_some_and(|holder| holder.starts_with("c_")));
 

@@ -51,8 +51,9 @@ impl Collector {
                         let length = length.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
                         let mut body = vec![0; length.parse().unwrap()];
                         stream.read_exact(&mut body).unwrap();
-                        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                        // Before the answer, after which the server may leave.
                         _ = sender.send((std::mem::take(&mut head), body));
+                        stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
                     }
                 });
             }
@@ -236,7 +237,8 @@ fn a_collector_that_is_away_is_said_once_and_holds_nothing_up() {
         while started.elapsed() < Duration::from_millis(500) {
             let asked = Instant::now();
             client.review(&review);
-            assert!(asked.elapsed() < Duration::from_secs(2));
+            // A collector has ten seconds to answer.
+            assert!(asked.elapsed() < Duration::from_secs(5));
         }
         drop(client);
         let stopping = Instant::now();

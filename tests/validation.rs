@@ -221,6 +221,10 @@ impl Test<'_> {
             "metadata": {"name": "faulty", "namespace": "rook-ceph"},
             "spec": {"podSelector": {"matchLabels": {"app": "backup"}}, "interfaces": {"data": "odd"}},
         });
+        self.plane.wait_for("the definition to be known", |plane| {
+            let tried = plane.try_kubectl(&["apply", "--dry-run=server", "-f", "-"], &network.to_string());
+            tried.is_ok_and(|(_, warned)| warned.contains("(host-bits)"))
+        });
         let (_, warned) = self.plane.apply(&network.to_string());
         eprintln!("{warned}");
         assert!(

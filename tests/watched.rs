@@ -73,6 +73,7 @@ fn watches_come_and_go_with_what_is_installed() {
         plane.namespace("watcher");
         plane.namespace("rook-cassandra");
         plane.apply(ACCOUNT_AND_ROLE);
+        plane.wait_for("the rights to count", |plane| plane.may(ACCOUNT, &["watch", "namespaces"]));
         let folder = tempfile::tempdir().unwrap();
         let certs = folder.path().join("certs");
         support::stdout(program().args(["certs", "make", "--name", "localhost", "--cert-dir"]).arg(&certs));

@@ -26,10 +26,10 @@ fn what_was_known_is_kept_while_the_api_server_fails() {
     server.wait_until_ready();
     assert_eq!(networks(&server), BOTH);
     for (mood, sign) in [
-        // An API server that has just started does not know custom resources for a moment.
-        (Mood::NotFound, "the API is not installed"),
         (Mood::Forbidden, "synced; "),
         (Mood::Gone, "synced; "),
+        // An API server that has just started does not know custom resources for a moment.
+        (Mood::NotFound, "the API is not installed"),
     ] {
         api.turn(mood);
         let line = format!("[+] watch cephclusters.ceph.rook.io: {sign}");
@@ -39,7 +39,9 @@ fn what_was_known_is_kept_while_the_api_server_fails() {
     }
     assert!(server.metric(r#"rook_multihome_watch_failures_total{resource="cephclusters.ceph.rook.io"}"#) > 0.5);
     api.turn(Mood::Fine);
-    wait_for("the watch to recover", || !server.admin("/readyz?verbose").1.contains("synced; "));
+    wait_for("the watch to recover", || {
+        server.admin("/readyz?verbose").1.contains("[+] watch cephclusters.ceph.rook.io: synced\n")
+    });
     assert_eq!(networks(&server), BOTH);
 }
 
@@ -154,12 +156,12 @@ fn workloads_and_nodes_are_watched_while_they_are_needed_and_by_their_metadata()
     assert!(api.asked_for(STATEFUL_SETS).is_empty() && api.asked_for(NODES).is_empty());
     assert_eq!(check(&server, WORKLOADS), "");
 
-    for _ in 0..2 {
+    for round in 1..=2 {
         api.put(CASSANDRAS, cassandra());
         wait_for("the workloads", || check(&server, WORKLOADS) == WORKLOADS_SYNCED);
         let series = r#"rook_multihome_watch_state{resource="statefulsets.apps",watched_namespace="rook-cassandra",state="synced"}"#;
         assert!(server.metric(series) > 0.5);
-        wait_for("the watch", || api.is_watched(STATEFUL_SETS));
+        wait_for("the watch", || api.asked_for(STATEFUL_SETS).iter().filter(|asked| asked.is_watch).count() == round);
         // Whatever else is said about the cluster, it is watched once.
         api.annotate(CASSANDRAS, "rook-cassandra", &json!({"other": "x"}));
         api.delete(CASSANDRAS, "rook-cassandra");
@@ -279,15 +281,19 @@ fn apis_that_are_not_installed_cost_one_question_for_all() {
     assert!(others.iter().all(|asked| asked.path == NAMESPACES), "{others:#?}");
     assert!(others.len() <= 2, "{others:#?}");
     let pauses: Vec<Duration> = apis.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
-    assert!(pauses.is_sorted_by(|one, next| *next > *one + Duration::from_millis(100)), "they grow: {pauses:?}");
+    // Each is twice the one before; what the machine adds to it is no matter.
+    let least = [500, 1000, 2000, 4000, 8000].map(|millis| Duration::from_millis(millis) * 9 / 10);
+    assert!(pauses.iter().zip(least).all(|(pause, least)| *pause >= least), "they grow: {pauses:?}");
 
+    let installed = std::time::Instant::now();
     api.put(CASSANDRAS, cassandra());
     api.allow("clusters");
     api.install("cassandra.rook.io/v1alpha1");
     wait_for("what was installed", || check(&server, WORKLOADS) == WORKLOADS_SYNCED);
     assert_eq!(check(&server, "clusters.cassandra.rook.io"), "[+] watch clusters.cassandra.rook.io: synced");
-    let noticed = api.asked_for("/apis").into_iter().rfind(|asked| asked.at < api.asked_for(CASSANDRAS)[0].at).unwrap();
-    assert!(api.asked_for(CASSANDRAS)[0].at - noticed.at < Duration::from_secs(1), "it was asked for at once");
+    let asked = api.asked_for(CASSANDRAS)[0].at;
+    let questions = api.asked_for("/apis").iter().filter(|apis| (installed..asked).contains(&apis.at)).count();
+    assert_eq!(questions, 1, "it was asked for at once");
     assert_eq!(server.admin("/readyz").0, 200);
 }
 

@@ -205,6 +205,12 @@ impl ControlPlane {
         self.kubectl(&["api-versions"]).lines().any(|line| line == group_version)
     }
 
+    /// Whether a user has a right, as the API server sees it now: rights count a moment after they were given or taken. `right` is
+    /// as `kubectl auth can-i` has it.
+    pub fn may(&self, user: &str, right: &[&str]) -> bool {
+        self.try_kubectl(&[&["auth", "can-i", "--quiet", "--as", user], right].concat(), "").is_ok()
+    }
+
     /// The requests of a user so far, from the audit log.
     pub fn requests_of(&self, user: &str) -> Vec<Value> {
         self.audit().into_iter().filter(|event| event["user"]["username"] == user).collect()
@@ -252,7 +258,8 @@ impl ControlPlane {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // Who ends without reading it has an exit code that says more.
+        _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
