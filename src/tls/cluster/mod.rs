@@ -213,7 +213,10 @@ impl Cluster {
     ) -> Result<(), WriteFault> {
         let known = view.configurations.iter().zip(&self.names.configurations);
         let known = known.filter_map(|(seen, name)| Some((name, seen.get()?)));
-        let due: Vec<_> = known.filter(|(name, configuration)| !writes.awaits(name, configuration)).collect();
+        let is_due = |(name, configuration): &(&ConfigurationName, &Configuration)| {
+            self.has_other_bundle(configuration, authorities, now) && !writes.awaits(name, configuration)
+        };
+        let due: Vec<_> = known.filter(is_due).collect();
         if due.is_empty() {
             return Ok(());
         }
@@ -228,30 +231,30 @@ impl Cluster {
         let mut outcome = Ok(());
         for (name, configuration) in due {
             match self.write_one(name, configuration, authorities, now).await {
-                Ok(true) => {
+                Ok(()) => {
                     writes.note(name, configuration);
                     written(name);
                 }
-                Ok(false) => {}
                 Err(fault) => outcome = Err(fault),
             }
         }
         outcome
     }
 
-    /// Writes one configuration; returns whether there was something to write.
+    /// Whether an entry that calls us trusts anything but what `authorities` want trusted.
+    fn has_other_bundle(&self, configuration: &Configuration, authorities: &Authorities, now: SystemTime) -> bool {
+        let mut bundles = self.entries(configuration).map(|entry| Trust::Bundles(vec![entry.trusted()]));
+        bundles.any(|bundle| !bundle.is_exactly(authorities, now))
+    }
+
+    /// Writes one configuration.
     async fn write_one(
         &self,
         name: &ConfigurationName,
         configuration: &Configuration,
         authorities: &Authorities,
         now: SystemTime,
-    ) -> Result<bool, WriteFault> {
-        let entries: Vec<&Entry> = self.entries(configuration).collect();
-        let is_other = |entry: &&Entry| !Trust::Bundles(vec![entry.trusted()]).is_exactly(authorities, now);
-        if !entries.iter().any(is_other) {
-            return Ok(false);
-        }
+    ) -> Result<(), WriteFault> {
         if configuration.annotations().get(BUNDLE_ANNOTATION).is_none_or(|value| value != BUNDLE_IS_OURS) {
             return Err(WriteFault::Failed(format!(
                 "{name} does not trust the authority, and has no annotation {BUNDLE_ANNOTATION}: {BUNDLE_IS_OURS} that would leave its caBundle to the replicas"
@@ -269,13 +272,12 @@ impl Cluster {
                 "uid": configuration.metadata.uid,
                 "resourceVersion": configuration.metadata.resource_version,
             },
-            "webhooks": entries.into_iter().map(entry).collect::<Vec<_>>(),
+            "webhooks": self.entries(configuration).map(entry).collect::<Vec<_>>(),
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patched =
             within(self.configurations(name.kind).patch(&name.name, &parameters, &Patch::Apply(&patch))).await;
-        patched.map_err(|failure| failure.about("the caBundle of", &name.to_string()))?;
-        Ok(true)
+        patched.map(drop).map_err(|failure| failure.about("the caBundle of", &name.to_string()))
     }
 
     /// What the webhook configurations trust. One that is not there trusts nobody, and asks for nothing.
