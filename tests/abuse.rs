@@ -195,9 +195,7 @@ fn slow_bodies(victim: &Victim<'_>) {
             std::thread::sleep(Duration::from_secs(1));
         }
     });
-    // Where they come slowly, some are given up before their places are needed.
-    let given_up = victim.replica.metric(&rejected(408)) - before;
-    assert!(more + given_up > 400.0, "{more} displaced, {given_up} given up");
+    assert!(more > 100.0, "{more}");
 }
 
 fn oversized_bodies(victim: &Victim<'_>) {

@@ -33,10 +33,7 @@ fn nobody_notices_a_rotation() {
         let plane = ControlPlane::with_storage();
         let mut release = Release::install(
             &plane,
-            &[
-                "--set",
-                "tls.selfManaged.leafLifetime=30s,tls.selfManaged.settle=8s,webhook.daemons.failurePolicy=Fail,webhook.timeoutSeconds=10",
-            ],
+            &["--set", "tls.selfManaged.leafLifetime=30s,tls.selfManaged.settle=8s,webhook.daemons.failurePolicy=Fail"],
         );
         release.start(2);
         plane.wait_for_networks();

@@ -356,7 +356,8 @@ fn another_takes_over(plane: &ControlPlane, replicas: &mut Vec<Running>) {
     plane.wait_for("the other one to take over", |_| replicas[0].metric(HELD) > 0.5);
     let took = killed.elapsed();
     say(&format!("taken over after {} ms", took.as_millis()));
-    assert!(took < Duration::from_secs(40) && took > Duration::from_secs(5), "{took:?}");
+    // The lease is for fifteen seconds; looking again takes some more.
+    assert!(took < Duration::from_secs(25) && took > Duration::from_secs(5), "{took:?}");
     // It finds everything as it should be.
     let before = versions(plane);
     plane.wait_for("it to have looked", |_| {
@@ -383,6 +384,7 @@ fn one_that_leaves_gives_the_lease_back(plane: &ControlPlane, replicas: &mut Vec
     let left = Instant::now();
     plane.wait_for("the other one to take over", |_| replicas[0].metric(HELD) > 0.5);
     say(&format!("taken over after {} ms", left.elapsed().as_millis()));
+    assert!(left.elapsed() < Duration::from_secs(8), "{:?}", left.elapsed());
 
     say("deleting the lease");
     plane.kubectl(&["delete", "lease", LEASE, "-n", RELEASE]);

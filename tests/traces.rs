@@ -237,8 +237,7 @@ fn a_collector_that_is_away_is_said_once_and_holds_nothing_up() {
         while started.elapsed() < Duration::from_millis(500) {
             let asked = Instant::now();
             client.review(&review);
-            // A collector has ten seconds to answer.
-            assert!(asked.elapsed() < Duration::from_secs(5));
+            assert!(asked.elapsed() < Duration::from_secs(2));
         }
         drop(client);
         let stopping = Instant::now();

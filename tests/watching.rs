@@ -293,7 +293,8 @@ fn apis_that_are_not_installed_cost_one_question_for_all() {
     assert_eq!(check(&server, "clusters.cassandra.rook.io"), "[+] watch clusters.cassandra.rook.io: synced");
     let asked = api.asked_for(CASSANDRAS)[0].at;
     let questions = api.asked_for("/apis").iter().filter(|apis| (installed..asked).contains(&apis.at)).count();
-    assert_eq!(questions, 1, "it was asked for at once");
+    // The first after which it could be; the next comes half a second later, and may on a slow machine be in between.
+    assert!((1..=2).contains(&questions), "it was asked for at once: {questions}");
     assert_eq!(server.admin("/readyz").0, 200);
 }
 
